@@ -1,0 +1,5 @@
+//! SecretHub: a secrets manager with one GraphQL API. ARCHITECTURE.md describes the house.
+
+pub mod crypto;
+pub mod error;
+pub mod model;

@@ -1,0 +1,3 @@
+//! The `secrethub` program.
+
+fn main() {}

@@ -1,0 +1,6 @@
+//! Floor 1: pure types and rules, without I/O, ambient time or ambient randomness.
+
+pub mod audit;
+pub mod clock;
+pub mod paths;
+pub mod policies;
