@@ -81,7 +81,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with a code and a sentence that tells the caller what to do.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), field: None, retry_after_seconds: None, context: None }))
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            field: None,
+            retry_after_seconds: None,
+            context: None,
+        }))
     }
 
     /// Bad input, naming the input field (`input.path`, `first`, ...).
@@ -118,7 +124,10 @@ impl Error {
 
     #[must_use]
     pub fn not_initialized() -> Self {
-        Self::new(ErrorCode::NotInitialized, "the server is not initialised: run 'secrethub operator init' first")
+        Self::new(
+            ErrorCode::NotInitialized,
+            "the server is not initialised: run 'secrethub operator init' first",
+        )
     }
 
     /// Something this server depends on does not answer; the same request may succeed later.

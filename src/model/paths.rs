@@ -60,9 +60,7 @@ impl SecretPath {
     /// Whether this path is `prefix` itself or lies below it (whole segments: `prod.d` is no prefix of `prod.db`).
     #[must_use]
     pub fn is_within(&self, prefix: &SecretPath) -> bool {
-        self.0
-            .strip_prefix(&*prefix.0)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        self.0.strip_prefix(&*prefix.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 }
 

@@ -1,0 +1,296 @@
+//! The two databases behind one type: [`Db`] holds the pools, [`Tx`] is a transaction on either.
+//!
+//! SQLite: WAL, `synchronous = FULL`, foreign keys on; one connection writes (the ledger's), others read.
+//! PostgreSQL: one pool, with a statement timeout. Loadable SQLite extensions are not compiled in.
+
+use crate::error::{Error, ErrorCode, Result};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Postgres, Sqlite, Transaction};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// How long to wait for a connection of the pool.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another process's lock on the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which database, and where.
+#[derive(Clone, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH` or a bare path.
+    Sqlite(PathBuf),
+    /// `postgres://...`; holds a password, hence no `Debug`.
+    Postgres(String),
+}
+
+impl StoreUrl {
+    /// Reads `sqlite:PATH`, `sqlite://PATH`, `postgres://...`, `postgresql://...` or a bare file path.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` for another scheme or an empty path. The text itself is not repeated: it can hold a password.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            PgConnectOptions::from_str(text).map_err(|_| {
+                Error::bad_input(
+                    "storage.url",
+                    "not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+                )
+            })?;
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        let path = text.strip_prefix("sqlite://").or_else(|| text.strip_prefix("sqlite:")).unwrap_or(text);
+        if path.is_empty() || path.contains("://") {
+            return Err(Error::bad_input(
+                "storage.url",
+                "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+            ));
+        }
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+}
+
+/// The open store.
+#[derive(Clone)]
+pub enum Db {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
+/// A transaction on either database. Dropped without [`Tx::commit`], it is rolled back.
+pub enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// Runs one sqlx expression on whichever database the transaction is of: the expression is expanded into both arms, and each is
+/// checked against its own driver. `on!(tx, conn => sqlx::query("…").bind(x).execute(conn))` is a `Result<_, Error>`.
+macro_rules! on {
+    ($tx:expr, $conn:ident => $body:expr) => {
+        match $tx {
+            $crate::storage::db::Tx::Sqlite(tx) => {
+                let $conn = &mut **tx;
+                $body.await.map_err($crate::error::Error::from)
+            }
+            $crate::storage::db::Tx::Postgres(tx) => {
+                let $conn = &mut **tx;
+                $body.await.map_err($crate::error::Error::from)
+            }
+        }
+    };
+}
+/// Executes one statement on whichever database the transaction is of; the number of rows it changed.
+/// `exec!(tx, sqlx::query("…").bind(x))` is a `Result<u64, Error>`.
+macro_rules! exec {
+    ($tx:expr, $query:expr) => {
+        match $tx {
+            $crate::storage::db::Tx::Sqlite(tx) => $query
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected())
+                .map_err($crate::error::Error::from),
+            $crate::storage::db::Tx::Postgres(tx) => $query
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected())
+                .map_err($crate::error::Error::from),
+        }
+    };
+}
+pub(crate) use {exec, on};
+
+impl Db {
+    /// Opens the store; creates the SQLite file (mode 0600 by the process's umask) if it is not there.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be reached or opened.
+    pub async fn connect(url: &StoreUrl, max_connections: u32) -> Result<Self> {
+        match url {
+            StoreUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .foreign_keys(true)
+                    .busy_timeout(BUSY_TIMEOUT)
+                    .pragma("cache_size", "-8192")
+                    .statement_cache_capacity(256);
+                let writer = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .test_before_acquire(false)
+                    .connect_with(options.clone())
+                    .await?;
+                let readers = SqlitePoolOptions::new()
+                    .max_connections(max_connections.clamp(1, 4))
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .test_before_acquire(false)
+                    .connect_with(options.pragma("query_only", "on"))
+                    .await?;
+                Ok(Self::Sqlite { writer, readers })
+            }
+            StoreUrl::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url)?
+                    .application_name("secrethub")
+                    .statement_cache_capacity(256)
+                    .options([("statement_timeout", "20s"), ("idle_in_transaction_session_timeout", "60s")]);
+                let pool = PgPoolOptions::new()
+                    .max_connections(max_connections.max(2))
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options)
+                    .await?;
+                Ok(Self::Postgres(pool))
+            }
+        }
+    }
+
+    /// A transaction that may write. On SQLite there is one at a time, so only the ledger and start-up call this.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if no connection can be had.
+    pub async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+        })
+    }
+
+    /// A transaction for reading: one snapshot on both databases, no writer's lock.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if no connection can be had.
+    pub async fn read(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+            Self::Postgres(pool) => {
+                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Closes every connection; SQLite's write-ahead log is folded into the file by the last of them.
+    pub async fn close(&self) {
+        match self {
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+impl Tx {
+    /// # Errors
+    /// `UNAVAILABLE` if the database does not confirm; the transaction may or may not have happened.
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::Sqlite(tx) => tx.commit().await?,
+            Self::Postgres(tx) => tx.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Starts a savepoint, one level deep: the ledger's, around each change.
+    ///
+    /// # Errors
+    /// As any statement.
+    pub async fn savepoint(&mut self) -> Result<()> {
+        exec!(self, sqlx::query("SAVEPOINT change")).map(drop)
+    }
+
+    /// # Errors
+    /// As any statement.
+    pub async fn release_savepoint(&mut self) -> Result<()> {
+        exec!(self, sqlx::query("RELEASE SAVEPOINT change")).map(drop)
+    }
+
+    /// # Errors
+    /// As any statement.
+    pub async fn rollback_to_savepoint(&mut self) -> Result<()> {
+        exec!(self, sqlx::query("ROLLBACK TO SAVEPOINT change")).map(drop)?;
+        self.release_savepoint().await
+    }
+
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+}
+
+/// What a driver's error means for the caller: whether trying again can help. The text stays in the private context.
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if is_passing(&error) { Self::unavailable(error) } else { Self::internal(error) }
+    }
+}
+
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(database) => {
+            let code = database.code().unwrap_or_default();
+            if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+                // connection, resources (53100 is "disk full"), operator intervention and time-outs, I/O, conflicts, read-only
+                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+                    || matches!(&*code, "40001" | "40P01" | "55P03" | "25006" | "25P02" | "3D000" | "28P01")
+            } else {
+                // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN; the low byte is the primary code
+                code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Whether an error of the store is a broken unique constraint (for callers that turn it into `CONFLICT`).
+#[must_use]
+pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(database) if database.is_unique_violation())
+}
+
+/// A stored value that no writer of ours produced: names table, column and row for the log, nothing for the caller.
+#[must_use]
+pub fn corrupt(table: &str, column: &str, row: &str) -> Error {
+    Error::new(ErrorCode::Internal, "a stored record is damaged: report the request id to the operator")
+        .with_context(format!("corrupt value in {table}.{column}, row {row}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::types::{Inet, TextArray};
+
+    #[tokio::test]
+    async fn one_text_runs_on_sqlite() -> Result<()> {
+        let folder = tempfile::tempdir().map_err(Error::internal)?;
+        let db = Db::connect(&StoreUrl::Sqlite(folder.path().join("t.db")), 2).await?;
+        let mut tx = db.begin().await?;
+        exec!(&mut tx, sqlx::query("CREATE TABLE t (a BIGINT, b TEXT, c TEXT)"))?;
+        exec!(
+            &mut tx,
+            sqlx::query("INSERT INTO t VALUES ($1, $2, $3)")
+                .bind(1_i64)
+                .bind(Some(Inet("::1".parse().unwrap())))
+                .bind(TextArray(vec!["x".into()]))
+        )?;
+        let row: Option<(i64, Option<Inet>, TextArray)> = on!(&mut tx, c => sqlx::query_as("SELECT a, b, c FROM t WHERE a = $1").bind(1_i64).fetch_optional(c))?;
+        assert_eq!(row.unwrap().2.0, ["x"]);
+        tx.commit().await
+    }
+}
