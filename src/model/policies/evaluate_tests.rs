@@ -44,6 +44,7 @@ fn default_deny_and_what_would_be_needed() {
     let decision = run(&[], Operation::Write, "prod.app.x", &here);
     assert!(!decision.allowed && decision.decided_by.is_none());
     assert_eq!(decision.reason, "no policy allows write on prod.app.x");
+    assert_eq!(decision.missing[0], "policies: at least one, since the caller holds none");
     let read = policy("app-read", &secrets(&["prod.app.*"], &["read", "list"], &json!({})), false, None);
     let decision = run(&[read], Operation::Write, "prod.app.x", &here);
     assert_eq!(
