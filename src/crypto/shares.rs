@@ -236,6 +236,11 @@ impl ShareCollector {
         Self { set_id, threshold, shares: Vec::new() }
     }
 
+    #[must_use]
+    pub fn set_id(&self) -> SetId {
+        self.set_id
+    }
+
     /// Takes one share more. What exceeds the threshold is checked but not kept.
     ///
     /// # Errors
