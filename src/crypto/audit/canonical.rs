@@ -234,3 +234,7 @@ fn write_string(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[copied..]);
     out.push(b'"');
 }
+
+#[cfg(test)]
+#[path = "canonical_tests.rs"]
+mod tests;

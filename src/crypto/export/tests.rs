@@ -128,6 +128,7 @@ fn csv_that_no_export_writes_is_refused_with_its_line() {
         (",true,", ",TRUE,", "line 2: it is not an event as it is exported: the cell of access_granted"),
         (",7,", ",07,", "the cell of secret_version"),
         (",7,", ",7.0,", "line 2: "),
+        (",7,", ",null,", "the cell of secret_version"),
         (",app-1,", ",=app-1,", "the cell of app_id"),
         (",app-1,", ",app-1,,", "34 cells"),
         (",app-1,", ",\"app-1,", "line 2: "),
