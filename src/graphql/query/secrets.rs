@@ -1,0 +1,44 @@
+//! Secrets by path, and lists of them.
+
+use crate::graphql::pages::{Page, either_way};
+use crate::graphql::result::{Result, op};
+use crate::graphql::scalars::Path;
+use crate::graphql::types::secrets::{Secret, SecretType};
+use crate::service::secrets::{self, ListSecrets};
+use async_graphql::{Context, Object};
+
+#[derive(Default)]
+pub struct SecretQuery;
+
+#[Object]
+impl SecretQuery {
+    /// A secret by its path. Null if there is none, or the caller may neither list nor read it.
+    async fn secret(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The whole path.")] path: Path,
+    ) -> Result<Option<Secret>> {
+        Ok(secrets::find(op(ctx)?, &path.at("path")?).await?.map(Into::into))
+    }
+
+    /// The secrets that the caller may list, by path.
+    #[allow(clippy::too_many_arguments, reason = "the arguments are the schema's")]
+    async fn secrets(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only this path and those below it, by whole segments.")] prefix: Option<Path>,
+        #[graphql(desc = "Only secrets of this type.", name = "type")] secret_type: Option<SecretType>,
+        #[graphql(desc = "Only secrets with this text in their path or description.")] search: Option<String>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
+    ) -> Result<Page<Secret>> {
+        let filter = ListSecrets {
+            prefix: prefix.map(|prefix| prefix.at("prefix")).transpose()?,
+            secret_type: secret_type.map(|kind| kind.stored().to_owned()),
+            search,
+        };
+        Ok(secrets::list(op(ctx)?, filter, either_way(ctx, first, after, last, before)).await?.into())
+    }
+}
