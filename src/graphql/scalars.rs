@@ -11,9 +11,7 @@ use async_graphql::{
 };
 use chrono::{SecondsFormat, Utc};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 fn refused<T: InputType>(message: &str) -> InputValueError<T> {
     InputValueError::custom(message).with_extension("code", ErrorCode::BadUserInput.as_str())
@@ -110,9 +108,6 @@ impl From<&SecretPath> for Path {
 #[derive(Debug, Clone)]
 pub struct Json(pub Value);
 
-/// JSON text that is known to be valid, on its way out: read once, straight into the answer.
-pub struct JsonText(pub Arc<RawValue>);
-
 const JSON: &str = "JSON";
 
 fn json_type_info() -> MetaType {
@@ -167,27 +162,6 @@ impl OutputType for Json {
     }
 }
 
-impl OutputType for JsonText {
-    fn type_name() -> Cow<'static, str> {
-        JSON.into()
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        registry.create_output_type::<Self, _>(MetaTypeId::Scalar, |_| json_type_info())
-    }
-
-    async fn resolve(
-        &self,
-        _: &ContextSelectionSet<'_>,
-        field: &Positioned<Field>,
-    ) -> ServerResult<GqlValue> {
-        serde_json::from_str(self.0.get()).map_err(|problem| {
-            let error = Error::internal(format!("stored JSON cannot be read: {:?}", problem.classify()));
-            async_graphql::Error::from(super::result::Failure(error)).into_server_error(field.pos)
-        })
-    }
-}
-
 /// Moves the texts instead of copying them, as `ConstValue::into_json` does.
 fn from_graphql(value: GqlValue) -> Option<Value> {
     Some(match value {
@@ -239,9 +213,6 @@ mod tests {
         async fn json(&self, value: Json) -> Json {
             value
         }
-        async fn text(&self, value: Json) -> JsonText {
-            JsonText(Arc::from(serde_json::value::to_raw_value(&value.0).unwrap()))
-        }
         async fn time(&self, value: DateTime) -> DateTime {
             value
         }
@@ -260,9 +231,7 @@ mod tests {
     #[tokio::test]
     async fn json_goes_in_and_comes_out_unchanged() {
         let value = json!({ "a": [1, -2, 0.5, u64::MAX, true, null, ""], "\u{0}\"\u{1F511}": {}, "b": { "c": "\n" } });
-        for field in ["json", "text"] {
-            assert_eq!(echo(field, "JSON", value.clone()).await["data"]["x"], value, "{field}");
-        }
+        assert_eq!(echo("json", "JSON", value.clone()).await["data"]["x"], value);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Changing roles and their SecretIDs.
 
 use crate::graphql::ids::uuid_at;
-use crate::graphql::result::{AtArgument, Result, op};
+use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{DateTime, Json, int};
 use crate::graphql::types::roles::Role;
 use crate::service::roles;
@@ -18,7 +18,7 @@ impl RoleMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The role; what is left out gets its default.")] input: RoleInput,
     ) -> Result<RolePayload> {
-        Ok(RolePayload { role: roles::create(op(ctx)?, input.into()).await.at_input()?.into() })
+        Ok(RolePayload { role: roles::create(op(ctx)?, input.try_into()?).await.at_input()?.into() })
     }
 
     /// Changes what is given of a role and keeps the rest. Disabling it ends its tokens at once.
@@ -28,7 +28,7 @@ impl RoleMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The changes; what is left out stays.")] input: RoleInput,
     ) -> Result<RolePayload> {
-        Ok(RolePayload { role: roles::update(op(ctx)?, input.into()).await.at_input()?.into() })
+        Ok(RolePayload { role: roles::update(op(ctx)?, input.try_into()?).await.at_input()?.into() })
     }
 
     /// Deletes a role with its SecretIDs and ends its tokens. Needs administration of `roles`.
@@ -71,8 +71,10 @@ impl RoleMutation {
 /// A role, or changes to one.
 #[derive(InputObject)]
 struct RoleInput {
-    /// Its name among roles.
+    /// Its name among roles: 1 to 128 letters, digits, `.`, `_` and `-`.
     name: String,
+    /// A RoleID of the client's own choice, a UUID, for a new role; a random one if left out. It cannot be changed.
+    role_id: Option<ID>,
     /// The policies of those who log in as this role, by name.
     policies: Option<Vec<String>>,
     /// More policies for the tokens that its logins get, by name.
@@ -93,9 +95,9 @@ struct RoleInput {
     token_bound_cidr_list: Option<Vec<String>>,
     /// How often a token of a login can be used; 0 for any number of times.
     token_num_uses: Option<i32>,
-    /// Renews its tokens by this many seconds each time, without a maximum.
+    /// Gives its tokens this many seconds, and as many again from each renewal, instead of `ttlSeconds`; 0 for not so.
     token_period_seconds: Option<i32>,
-    /// What logs in as this role: `app` or `agent`.
+    /// What logs in as this role: `app`, `agent` or `admin`; `app` if never given.
     entity_type: Option<String>,
     /// Whether it can be logged in as.
     enabled: Option<bool>,
@@ -105,10 +107,12 @@ struct RoleInput {
     metadata: Option<Json>,
 }
 
-impl From<RoleInput> for roles::RoleInput {
-    fn from(input: RoleInput) -> Self {
-        Self {
-            id: None,
+impl TryFrom<RoleInput> for roles::RoleInput {
+    type Error = Failure;
+
+    fn try_from(input: RoleInput) -> Result<Self> {
+        Ok(Self {
+            role_id: input.role_id.map(|id| uuid_at(&id, "input.roleId")).transpose()?,
             name: input.name,
             policies: input.policies,
             token_policies: input.token_policies,
@@ -125,7 +129,7 @@ impl From<RoleInput> for roles::RoleInput {
             enabled: input.enabled,
             description: input.description,
             metadata: input.metadata.map(|json| json.0),
-        }
+        })
     }
 }
 

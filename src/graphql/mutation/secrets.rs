@@ -56,7 +56,7 @@ impl SecretMutation {
         Ok(DeleteSecretPayload { secret: Some(secret.into()) })
     }
 
-    /// Brings deleted versions back that are not destroyed. Needs the `delete` operation.
+    /// Brings deleted versions back that are not destroyed. Needs the `write` operation.
     async fn restore_secret(
         &self,
         ctx: &Context<'_>,
@@ -68,8 +68,7 @@ impl SecretMutation {
             .into())
     }
 
-    /// Destroys the values of versions for good, or the entire secret. Needs the `delete` operation and administration
-    /// of `secrets`.
+    /// Destroys the values of versions for good, or the entire secret. Needs the `delete` operation.
     async fn destroy_secret_versions(
         &self,
         ctx: &Context<'_>,
@@ -177,7 +176,7 @@ struct RestoreSecretInput {
 struct DestroySecretVersionsInput {
     /// The path of the secret.
     path: Path,
-    /// The numbers of the versions whose values are destroyed.
+    /// The numbers of the versions whose values are destroyed; the latest if left out, and none with `entireSecret`.
     versions: Option<Vec<i32>>,
     /// Whether the secret goes with all of its versions and settings.
     #[graphql(default_with = "Some(false)")]
@@ -204,7 +203,7 @@ struct UpdateSecretSettingsInput {
     description: MaybeUndefined<String>,
     /// Labels of the client's own, a JSON object, not secret; null takes them away.
     metadata: MaybeUndefined<Json>,
-    /// How many versions to keep, at least 1; older ones are destroyed with the next write.
+    /// How many versions to keep, 1 to 1000; older ones are destroyed with the next write.
     max_versions: Option<i32>,
     /// When its value is to be renewed.
     rotation: Option<SecretRotationInput>,
@@ -215,7 +214,7 @@ struct UpdateSecretSettingsInput {
 struct SecretRotationInput {
     /// Whether the schedule is in force.
     enabled: bool,
-    /// The schedule as a cron expression, in UTC; stays as it is if left out.
+    /// The schedule as a cron expression, in UTC: five fields (minute hour day month weekday), or six with seconds first.
     schedule: Option<String>,
 }
 

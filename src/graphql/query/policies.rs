@@ -16,7 +16,7 @@ pub struct PolicyQuery;
 
 #[Object]
 impl PolicyQuery {
-    /// A policy by its name. Null if there is none. Needs administration of `policies`.
+    /// A policy by its name. Null if there is none, and for the built-in `root`, which has no document. Needs administration of `policies`.
     async fn policy(
         &self,
         ctx: &Context<'_>,

@@ -62,7 +62,7 @@ pub enum SecretOperation {
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "policies::Area")]
 pub enum AdministrationArea {
-    /// Secrets beyond the operations on single paths, such as destroying them.
+    /// All secrets, but not their values: seeing and listing them.
     Secrets,
     /// Policies, and explanations of other callers' access.
     Policies,

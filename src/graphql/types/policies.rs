@@ -53,7 +53,7 @@ impl Policy {
         self.0.deny_policy
     }
 
-    /// When it was made; for the built-in `root`, when the server was initialised.
+    /// When it was made.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
     }

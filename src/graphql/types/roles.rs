@@ -83,12 +83,12 @@ impl Role {
         int(self.0.token_num_uses)
     }
 
-    /// If set, its tokens are renewed by this many seconds each time, without a maximum.
+    /// If set, its tokens live this many seconds, and as many again from each renewal.
     async fn token_period_seconds(&self) -> Option<i32> {
         self.0.token_period_seconds.map(int)
     }
 
-    /// What logs in as this role: `app` or `agent`.
+    /// What logs in as this role: `app`, `agent` or `admin`.
     async fn entity_type(&self) -> &str {
         &self.0.entity_type
     }

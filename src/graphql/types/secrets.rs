@@ -4,9 +4,10 @@ use crate::error::Error;
 use crate::graphql::ids::NodeId;
 use crate::graphql::pages::{Page, forward};
 use crate::graphql::result::{Result, op};
-use crate::graphql::scalars::{DateTime, Json, JsonText, Path, int};
-use crate::service::secrets::{self, SecretView, VersionView};
+use crate::graphql::scalars::{DateTime, Json, Path, int};
+use crate::service::secrets::{self, Opened, SecretValue, SecretView, VersionView};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use parking_lot::Mutex;
 
 /// Where a secret's value comes from.
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +28,21 @@ impl SecretType {
     }
 }
 
-pub struct Secret(SecretView);
+pub struct Secret {
+    view: SecretView,
+    /// What came of reading the current value together with the secret, until the first `data` takes it.
+    value: Mutex<Option<crate::error::Result<Option<SecretValue>>>>,
+}
 
 impl From<SecretView> for Secret {
     fn from(view: SecretView) -> Self {
-        Self(view)
+        Self { view, value: Mutex::new(None) }
+    }
+}
+
+impl From<Opened> for Secret {
+    fn from(opened: Opened) -> Self {
+        Self { view: opened.view, value: Mutex::new(Some(opened.value)) }
     }
 }
 
@@ -41,18 +52,18 @@ impl From<SecretView> for Secret {
 impl Secret {
     /// The id among all nodes: `secret:` and a UUID.
     pub async fn id(&self) -> ID {
-        NodeId::Secret(self.0.id).to_string().into()
+        NodeId::Secret(self.view.id).to_string().into()
     }
 
     /// Its path, which names it for people, policies and programs.
     async fn path(&self) -> Path {
-        (&self.0.path).into()
+        (&self.view.path).into()
     }
 
     /// Where its value comes from.
     #[graphql(name = "type")]
     async fn secret_type(&self) -> Result<SecretType> {
-        match self.0.secret_type.as_str() {
+        match self.view.secret_type.as_str() {
             "static" => Ok(SecretType::Static),
             "dynamic_role" => Ok(SecretType::DynamicRole),
             _ => Err(Error::internal("a stored secret has an unknown type").into()),
@@ -61,7 +72,7 @@ impl Secret {
 
     /// The number of the latest version, deleted or not; versions count from 1.
     async fn version(&self) -> i32 {
-        int(self.0.version)
+        int(self.view.version)
     }
 
     /// The value: needs the `read` operation, writes an audit event. Null for a dynamic role, and for a version that is
@@ -71,9 +82,13 @@ impl Secret {
         ctx: &Context<'_>,
         #[graphql(desc = "Which version; the latest if left out. `NOT_FOUND` for one that never was.")]
         version: Option<i32>,
-    ) -> Result<Option<JsonText>> {
-        let value = secrets::read(op(ctx)?, &self.0.path, version.map(i64::from)).await?;
-        Ok(value.map(|value| JsonText(value.data)))
+    ) -> Result<Option<Json>> {
+        let at_hand = if version.is_none() { self.value.lock().take() } else { None };
+        let value = match at_hand {
+            Some(value) => value?,
+            None => secrets::read(op(ctx)?, &self.view.path, version.map(i64::from)).await?,
+        };
+        Ok(value.map(|value| Json(value.data)))
     }
 
     /// Its versions that are still on record, newest first, without their values.
@@ -83,27 +98,27 @@ impl Secret {
         #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
     ) -> Result<Page<SecretVersion>> {
-        Ok(secrets::versions(op(ctx)?, &self.0.path, forward(first, after)).await?.into())
+        Ok(secrets::versions(op(ctx)?, &self.view.path, forward(first, after)).await?.into())
     }
 
     /// What it is for, in the words of whoever keeps it.
     async fn description(&self) -> Option<&str> {
-        self.0.description.as_deref()
+        self.view.description.as_deref()
     }
 
     /// Labels of the client's own, a JSON object. Not secret: whoever may list the secret sees them.
     async fn metadata(&self) -> Json {
-        Json(self.0.metadata.clone())
+        Json(self.view.metadata.clone())
     }
 
     /// How many versions are kept; older ones are destroyed when a new one is written.
     async fn max_versions(&self) -> i32 {
-        int(self.0.max_versions)
+        int(self.view.max_versions)
     }
 
     /// When its value is to be renewed; null if that was never set.
     async fn rotation(&self) -> Option<SecretRotation> {
-        self.0.rotation.as_ref().map(|rotation| SecretRotation {
+        self.view.rotation.as_ref().map(|rotation| SecretRotation {
             enabled: rotation.enabled,
             schedule: rotation.schedule.clone(),
             last_rotated_at: rotation.last_rotated_at.map(Into::into),
@@ -113,17 +128,17 @@ impl Secret {
 
     /// Who made it: an entity such as `role:billing`, or the accessor of a token.
     async fn created_by(&self) -> Option<&str> {
-        self.0.created_by.as_deref()
+        self.view.created_by.as_deref()
     }
 
     /// When its first version was written.
     async fn created_at(&self) -> DateTime {
-        self.0.created_at.into()
+        self.view.created_at.into()
     }
 
     /// When it last changed: a new version, or new settings.
     async fn updated_at(&self) -> DateTime {
-        self.0.updated_at.into()
+        self.view.updated_at.into()
     }
 }
 
