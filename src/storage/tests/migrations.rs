@@ -1,5 +1,5 @@
 use crate::error::{ErrorCode, Result};
-use crate::storage::db::{Db, StoreUrl, exec, on};
+use crate::storage::db::{Db, StoreUrl, exec};
 use crate::storage::migrations::{POSTGRES, SQLITE, migrate};
 use crate::storage::testing::{PostgresDatabase, both_stores, shown};
 use std::collections::BTreeSet;
@@ -20,35 +20,6 @@ fn files_are_paired() {
     };
     assert_eq!(compiled(&SQLITE), sqlite);
     assert_eq!(compiled(&POSTGRES), postgres);
-}
-
-/// The columns of every table, as the databases themselves describe them.
-async fn columns(db: &Db) -> Result<BTreeSet<(String, String)>> {
-    let mut tx = db.read().await?;
-    let text = if db.is_postgres() {
-        "SELECT table_name::text, column_name::text FROM information_schema.columns \
-         WHERE table_schema = 'public' AND table_name <> 'audit_logs_default' AND table_name NOT LIKE '\\_%'"
-    } else {
-        "SELECT t.name, c.name FROM sqlite_schema t, pragma_table_info(t.name) c \
-         WHERE t.type = 'table' AND t.name NOT LIKE '\\_%' ESCAPE '\\'"
-    };
-    let rows: Vec<(String, String)> = on!(&mut tx, c => sqlx::query_as(text).fetch_all(c))?;
-    Ok(rows.into_iter().collect())
-}
-
-#[tokio::test]
-async fn tables_and_columns_are_the_same_on_both() {
-    let folder = tempfile::tempdir().unwrap();
-    let sqlite = shown(Db::connect(&StoreUrl::Sqlite(folder.path().join("t.db")), 2).await);
-    shown(migrate(&sqlite).await);
-    let database = PostgresDatabase::create().await;
-    let postgres = shown(Db::connect(&database.url, 2).await);
-    shown(migrate(&postgres).await);
-    let found = (shown(columns(&sqlite).await), shown(columns(&postgres).await));
-    postgres.close().await;
-    database.drop().await;
-    assert!(found.0.len() > 150);
-    assert_eq!(found.0, found.1);
 }
 
 async fn again(db: Db) -> Result<()> {

@@ -6,6 +6,7 @@ mod migrations;
 mod partitions;
 mod policies;
 mod roles;
+mod schema;
 mod seal;
 mod secrets;
 mod tokens;

@@ -1,5 +1,5 @@
 use crate::error::{ErrorCode, Result};
-use crate::storage::db::{Db, Tx, on};
+use crate::storage::db::{Db, Tx};
 use crate::storage::page::Page;
 use crate::storage::secrets::{self, SecretRow};
 use crate::storage::testing::{ODD, at, both_stores};
@@ -126,43 +126,6 @@ async fn lists(db: Db) -> Result<()> {
     Ok(())
 }
 
-async fn plans(db: Db) -> Result<()> {
-    if db.is_postgres() {
-        return Ok(()); // a planner with statistics scans a small table whatever its indexes
-    }
-    let mut tx = db.begin().await?;
-    for (text, index) in [
-        (
-            "SELECT id FROM secrets WHERE secret_path >= 'a' AND secret_path < 'b' ORDER BY secret_path",
-            "(secret_path>",
-        ),
-        (
-            "SELECT secret_id FROM secret_versions WHERE encrypted_data IS NOT NULL AND (key_version < 3 OR key_version > 3)",
-            "secret_versions_key",
-        ),
-        (
-            "SELECT * FROM audit_logs WHERE access_granted = false ORDER BY sequence_number DESC LIMIT 3",
-            "audit_logs_denied",
-        ),
-        (
-            "SELECT * FROM audit_logs WHERE lease_id = $1 ORDER BY sequence_number DESC LIMIT 3",
-            "audit_logs_lease",
-        ),
-        ("SELECT * FROM audit_logs WHERE correlation_id = $1", "audit_logs_correlation"),
-        (
-            "SELECT lease_id FROM leases WHERE NOT revoked AND expires_at < $1 ORDER BY expires_at LIMIT 9",
-            "leases_active_expiry",
-        ),
-        ("SELECT accessor FROM tokens WHERE parent_accessor = $1", "tokens_parent"),
-    ] {
-        let plan: Vec<(i64, i64, i64, String)> = on!(&mut tx, c => sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(c))?;
-        assert!(plan.iter().any(|step| step.3.contains(index)), "{text}: {plan:?}");
-        assert!(!plan.iter().any(|step| step.3.contains("TEMP B-TREE")), "{text}: {plan:?}");
-    }
-    Ok(())
-}
-
 both_stores!(secret_round_trip, round_trip);
 both_stores!(secret_refused, refused);
 both_stores!(secret_lists, lists);
-both_stores!(indexes_are_used, plans);

@@ -117,13 +117,14 @@ async fn trees(db: Db) -> Result<()> {
 
 async fn of_role(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
-    let role_id = Some(Uuid::new_v4());
+    let role = Uuid::new_v4();
+    let role_id = Some(role);
     let one = put(&mut tx, TokenRow { role_id, ..token(None) }).await?;
     let two = put(&mut tx, TokenRow { role_id, ..token(Some(one.accessor)) }).await?;
     let child = put(&mut tx, token(Some(two.accessor))).await?;
     let grandchild = put(&mut tx, token(Some(child.accessor))).await?;
     put(&mut tx, token(None)).await?;
-    let revoked = tokens::revoke_of_role(&mut tx, role_id.unwrap(), at(1), "role").await?;
+    let revoked = tokens::revoke_of_role(&mut tx, role, at(1), "role").await?;
     assert_eq!(sorted(&revoked), accessors(&[&one, &two, &child, &grandchild]));
     Ok(())
 }
