@@ -3,5 +3,6 @@
 pub mod crypto;
 pub mod error;
 pub mod graphql;
+pub mod http;
 pub mod model;
 pub mod storage;
