@@ -1,5 +1,7 @@
 //! SecretHub: a secrets manager with one GraphQL API. ARCHITECTURE.md describes the house.
 
+pub mod cli;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod graphql;
