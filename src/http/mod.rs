@@ -7,4 +7,6 @@ pub mod ids;
 pub mod negotiation;
 pub mod params;
 pub mod respond;
+pub mod server;
+pub mod tls;
 pub mod transport;
