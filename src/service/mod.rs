@@ -3,8 +3,8 @@
 pub mod audit;
 mod book;
 mod cache;
-mod input;
 pub mod context;
+mod input;
 pub mod ledger;
 pub mod paging;
 pub mod policies;
