@@ -16,6 +16,8 @@ mod query;
 mod types;
 
 #[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod schema_tests;
 
 use async_graphql::{EmptySubscription, SDLExportOptions, Schema};
