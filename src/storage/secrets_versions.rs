@@ -159,6 +159,21 @@ pub async fn sealed_under_other_key(tx: &mut Tx, key_version: i64, limit: i64) -
     )).bind(key_version).bind(limit).fetch_all(c))
 }
 
+/// As [`sealed_under_other_key`], in order of secret id and version from the first after `after`: for a walk that must get past
+/// records it cannot rewrap.
+pub async fn sealed_under_other_key_after(
+    tx: &mut Tx,
+    key_version: i64,
+    after: Option<(Uuid, i64)>,
+    limit: i64,
+) -> Result<Vec<VersionRow>> {
+    let (secret_id, version) = after.unwrap_or((Uuid::nil(), 0));
+    on!(tx, c => sqlx::query_as(select!(
+        " WHERE encrypted_data IS NOT NULL AND (key_version < $1 OR key_version > $1) \
+         AND (secret_id > $2 OR (secret_id = $2 AND version > $3)) ORDER BY secret_id, version LIMIT $4"
+    )).bind(key_version).bind(secret_id).bind(version).bind(limit).fetch_all(c))
+}
+
 /// Puts the same data sealed under another key in place of `old`; `false` if the stored data is not `old` any more.
 pub async fn replace_sealed(
     tx: &mut Tx,

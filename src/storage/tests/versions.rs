@@ -98,6 +98,14 @@ async fn rewrapping(db: Db) -> Result<()> {
     );
     assert_eq!(secrets::sealed_under_other_key(&mut tx, 3, 2).await?.len(), 2, "the limit holds");
 
+    let mut walked = Vec::new();
+    while let Some(one) =
+        secrets::sealed_under_other_key_after(&mut tx, 3, walked.last().copied(), 1).await?.pop()
+    {
+        walked.push((one.secret_id, one.version));
+    }
+    assert_eq!(walked, [1, 3, 4, 5, 6].map(|version| (row.id, version)));
+
     assert!(!secrets::replace_sealed(&mut tx, row.id, 4, b"not what is there", b"new", 2).await?);
     assert!(secrets::replace_sealed(&mut tx, row.id, 4, &[0, 255, 4], b"new", 2).await?);
     assert!(!secrets::replace_sealed(&mut tx, row.id, 4, &[0, 255, 4], b"again", 3).await?);
