@@ -2,5 +2,6 @@
 
 pub mod crypto;
 pub mod error;
+pub mod graphql;
 pub mod model;
 pub mod storage;

@@ -1,6 +1,8 @@
 //! Floor 1: pure types and rules, without I/O, ambient time or ambient randomness.
 
 pub mod audit;
+pub mod cidr;
 pub mod clock;
+pub mod duration;
 pub mod paths;
 pub mod policies;

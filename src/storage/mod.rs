@@ -1,6 +1,21 @@
-//! Floor 3: SQL and nothing else. One file per noun; every function takes a [`Tx`] and sees ciphertext only.
+//! Floor 3: SQL and nothing else. One file per noun; every function takes a [`Tx`](db::Tx) and sees ciphertext only.
 //!
 //! SQL is written once, with `$1` placeholders, and runs on both databases (see [`db`]). "Not found" is `Ok(None)`.
+//! Functions fail as any statement does: `UNAVAILABLE` if trying again can help, else `INTERNAL`; an insert whose name is
+//! taken and an update whose row is gone are `CONFLICT`.
 
+pub mod audit;
+mod audit_query;
 pub mod db;
+pub mod migrations;
+pub mod page;
+pub mod partitions;
+pub mod policies;
+pub mod roles;
+mod roles_secret_ids;
+pub mod seal;
+pub mod secrets;
+mod secrets_versions;
+mod select;
+pub mod tokens;
 pub mod types;

@@ -1,0 +1,281 @@
+//! Who asks, from where, and what they may: every operation goes through an [`Access`], so no door can forget to ask.
+
+use super::App;
+use super::ledger::{Attempt, Change};
+use super::seal::Keys;
+use super::tokens::{self, TokenState};
+use crate::crypto::primitives::sha256;
+use crate::error::{Error, Result};
+use crate::model::audit::{ActorType, AuditEvent, EventType};
+use crate::model::policies::{Action, Area, Circumstances, CompiledPolicy, Decision, evaluate};
+use crate::storage::db::Tx;
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+/// Where a request came from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The client's address as far as it can be trusted.
+    pub source_ip: Option<IpAddr>,
+    /// Made by this server for each request.
+    pub request_id: String,
+    /// The client's own id for what it does, if it sent one.
+    pub correlation_id: Option<String>,
+    pub started: Instant,
+}
+
+struct Inner {
+    app: Arc<App>,
+    origin: Origin,
+    /// The hash of the presented token; the token itself is not kept.
+    token: Option<[u8; 32]>,
+    actor: ActorType,
+    /// Set once a use of a token with limited uses has been counted: one per request.
+    counted: OnceCell<()>,
+}
+
+/// One request, as it goes through the service.
+#[derive(Clone)]
+pub struct OpContext(Arc<Inner>);
+
+impl OpContext {
+    /// `bearer` is the token's text, if one was presented.
+    #[must_use]
+    pub fn new(app: Arc<App>, bearer: Option<&str>, origin: Origin) -> Self {
+        let token = bearer.map(|text| sha256(text.as_bytes()));
+        Self(Arc::new(Inner { app, origin, token, actor: ActorType::Anonymous, counted: OnceCell::new() }))
+    }
+
+    /// For the server's own tasks; `name` becomes the correlation id of what they record.
+    #[must_use]
+    pub fn system(app: Arc<App>, name: &str) -> Self {
+        let origin = Origin {
+            source_ip: None,
+            request_id: name.to_owned(),
+            correlation_id: Some(name.to_owned()),
+            started: Instant::now(),
+        };
+        Self(Arc::new(Inner { app, origin, token: None, actor: ActorType::System, counted: OnceCell::new() }))
+    }
+
+    #[must_use]
+    pub fn app(&self) -> &Arc<App> {
+        &self.0.app
+    }
+
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    pub(super) fn token_hash(&self) -> Option<[u8; 32]> {
+        self.0.token
+    }
+
+    /// Looks the caller up and readies everything an operation decides on.
+    ///
+    /// # Errors
+    /// `SEALED`, `NOT_INITIALIZED`, `UNAUTHENTICATED` (recorded as `auth.failed`), `UNAVAILABLE`.
+    pub(super) async fn access(&self) -> Result<Access, Attempt> {
+        let app = self.app();
+        let keys = app.keys.get()?;
+        let generation = app.caches.generation();
+        let book = app.policies(generation).await?;
+        let now = app.clock.now();
+        let caller = match tokens::lookup(app, self.token_hash(), generation).await? {
+            Some(state) => match state.problem(now, self.origin().source_ip) {
+                None => state,
+                Some(problem) => return Err(self.reject(generation, Some(&state), problem).await),
+            },
+            None if self.0.token.is_some() => {
+                return Err(self.reject(generation, None, "unknown or revoked token").await);
+            }
+            None => return Err(self.reject(generation, None, "no token").await),
+        };
+        if caller.limited {
+            let counted = self.0.counted.get_or_try_init(|| tokens::count_use(self, generation, &caller)).await;
+            match counted {
+                Ok(()) => {}
+                Err(Attempt::Failed(error)) if error.code() == crate::error::ErrorCode::Unauthenticated => {
+                    return Err(self.reject(generation, Some(&caller), "the token is used up").await);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        let policies = caller.policies(&book);
+        Ok(Access { ctx: self.clone(), generation, caller, policies, now, keys })
+    }
+
+    async fn reject(&self, generation: i64, caller: Option<&TokenState>, reason: &str) -> Attempt {
+        let mut event = self.event(EventType::AuthFailed, caller);
+        event.access_granted = Some(false);
+        event.denial_reason = Some(reason.to_owned());
+        match self.app().ledger.record(generation, vec![event]).await {
+            Ok(()) => Error::unauthenticated().into(),
+            Err(failure) => failure,
+        }
+    }
+
+    /// An event with everything filled in that is known of the request and the caller.
+    pub(super) fn event(&self, event_type: EventType, caller: Option<&TokenState>) -> AuditEvent {
+        let host = &self.app().host;
+        let origin = self.origin();
+        let actor = caller.map_or(self.0.actor, |caller| caller.actor);
+        let actor_id = caller.map(|caller| caller.actor_id.clone());
+        let of = |wanted: ActorType| actor_id.clone().filter(|_| actor == wanted);
+        AuditEvent {
+            event_id: Uuid::now_v7(),
+            sequence_number: 0,
+            timestamp: DateTime::UNIX_EPOCH,
+            event_type: event_type.as_str().to_owned(),
+            actor_type: Some(actor.as_str().to_owned()),
+            agent_id: of(ActorType::Agent),
+            app_id: of(ActorType::App),
+            admin_id: of(ActorType::Admin),
+            actor_id,
+            token_accessor: caller.map(|caller| caller.accessor.to_string()),
+            role_name: caller.and_then(|caller| caller.role_name.clone()),
+            agent_cert_fingerprint: None,
+            app_cert_fingerprint: None,
+            admin_cert_fingerprint: None,
+            secret_id: None,
+            secret_path: None,
+            secret_version: None,
+            secret_type: None,
+            lease_id: None,
+            access_granted: Some(true),
+            policy_matched: None,
+            denial_reason: None,
+            source_ip: origin.source_ip,
+            hostname: host.hostname.clone(),
+            k8s_namespace: host.k8s_namespace.clone(),
+            k8s_pod: host.k8s_pod.clone(),
+            event_data: Value::Object(Map::new()),
+            response_time_ms: Some(i64::try_from(origin.started.elapsed().as_millis()).unwrap_or(i64::MAX)),
+            correlation_id: Some(origin.correlation_id.clone().unwrap_or_else(|| origin.request_id.clone())),
+            batch_end: false,
+            previous_hash: [0; 32],
+            current_hash: [0; 32],
+            signature: None,
+        }
+    }
+}
+
+/// A caller who is known, and the facts that this attempt decides on.
+pub struct Access {
+    pub(super) ctx: OpContext,
+    pub(super) generation: i64,
+    pub(super) caller: Arc<TokenState>,
+    pub(super) policies: Arc<[Arc<CompiledPolicy>]>,
+    pub(super) now: DateTime<Utc>,
+    pub(super) keys: Arc<Keys>,
+}
+
+impl Access {
+    pub(super) fn app(&self) -> &Arc<App> {
+        self.ctx.app()
+    }
+
+    pub(super) fn circumstances(&self, ttl_seconds: Option<i64>) -> Circumstances {
+        Circumstances { now: self.now, source_ip: self.ctx.origin().source_ip, ttl_seconds }
+    }
+
+    /// What the caller's policies say; records nothing.
+    pub(super) fn decide(&self, action: &Action) -> Decision {
+        evaluate(&self.policies, action, &self.circumstances(None))
+    }
+
+    /// Whether the caller holds the built-in policy.
+    pub(super) fn is_root(&self) -> bool {
+        self.caller.policy_names.iter().any(|name| name == super::book::ROOT)
+    }
+
+    pub(super) fn event(&self, event_type: EventType) -> AuditEvent {
+        self.ctx.event(event_type, Some(&self.caller))
+    }
+
+    /// An event of something that this decision allowed.
+    pub(super) fn granted(&self, event_type: EventType, decision: &Decision) -> AuditEvent {
+        let mut event = self.event(event_type);
+        event.policy_matched = decision.decided_by.as_ref().map(ToString::to_string);
+        event
+    }
+
+    /// An event of something that this decision refused.
+    pub(super) fn refused(&self, event_type: EventType, decision: &Decision) -> AuditEvent {
+        let mut event = self.granted(event_type, decision);
+        event.access_granted = Some(false);
+        event.denial_reason = Some(decision.reason.clone().into_owned());
+        event
+    }
+
+    /// Requires the administration of an area for `operation` (its name for the audit log).
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, recorded as `admin.access_denied`.
+    pub(super) async fn administer(&self, area: Area, operation: &str) -> Result<Decision, Attempt> {
+        let decision = self.decide(&Action::Administer(area));
+        if decision.allowed {
+            return Ok(decision);
+        }
+        let mut event = self.refused(EventType::AdminAccessDenied, &decision);
+        event.event_data = serde_json::json!({ "area": area.as_str(), "operation": operation });
+        self.record(vec![event]).await?;
+        Err(Error::forbidden(format!(
+            "this token does not administer {}: ask for a policy whose document names it in 'administers'",
+            area.as_str()
+        ))
+        .into())
+    }
+
+    /// Requires the administration of an area for a read, and records the read.
+    pub(super) async fn administer_read(&self, area: Area, operation: &str, target: Option<&str>) -> Result<(), Attempt> {
+        let decision = self.administer(area, operation).await?;
+        let mut event = self.granted(EventType::AdminAccessed, &decision);
+        event.event_data = match target {
+            Some(target) => serde_json::json!({ "area": area.as_str(), "operation": operation, "target": target }),
+            None => serde_json::json!({ "area": area.as_str(), "operation": operation }),
+        };
+        self.record(vec![event]).await
+    }
+
+    pub(super) async fn record(&self, events: Vec<AuditEvent>) -> Result<(), Attempt> {
+        self.app().ledger.record(self.generation, events).await
+    }
+
+    pub(super) async fn change<T, F>(&self, change: F) -> Result<T, Attempt>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
+    {
+        self.app().ledger.change(self.generation, change).await
+    }
+}
+
+/// Makes attempts until one settles. Each is decided anew, on what the last one learnt of other nodes' changes.
+macro_rules! settle {
+    ($attempt:expr) => {{
+        let mut left = $crate::service::context::ATTEMPTS;
+        loop {
+            left -= 1;
+            match $attempt.await {
+                Err($crate::service::ledger::Attempt::Stale) if left > 0 => {}
+                Err($crate::service::ledger::Attempt::Stale) => {
+                    break Err($crate::error::Error::unavailable("decisions went stale again and again"));
+                }
+                Err($crate::service::ledger::Attempt::Failed(error)) => break Err(error),
+                Ok(value) => break Ok(value),
+            }
+        }
+    }};
+}
+pub(super) use settle;
+
+/// How often an operation is decided anew before the caller is told to try again.
+pub(super) const ATTEMPTS: u32 = 8;

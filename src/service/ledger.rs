@@ -1,0 +1,362 @@
+//! The ledger: the one way in for every change and every audited read.
+//!
+//! Requests queue here; one task takes what waits (up to [`MAX_BATCH`]), runs it in one transaction (each change in a
+//! savepoint of its own), appends the audit events with their chained hashes, commits, and only then answers all of them.
+//! So many requests share one fsync, there is no change without its record and no record without its change.
+//!
+//! A change does SQL and arithmetic only, never a network call: it runs while the whole node waits for the batch.
+
+use super::cache::{Caches, Effect};
+use super::seal::KeySlot;
+use crate::crypto::audit as chain;
+use crate::crypto::audit::AuditSigner;
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::audit::AuditEvent;
+use crate::model::clock::Clock;
+use crate::storage::audit::Head;
+use crate::storage::db::{Db, Tx};
+use crate::storage::audit as store;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most requests in one transaction.
+pub const MAX_BATCH: usize = 512;
+/// The most requests that may wait; beyond it callers are told to come back.
+const QUEUE: usize = 4096;
+
+/// Why an attempt at an operation did not end in an answer.
+#[derive(Debug)]
+pub enum Attempt {
+    /// It was decided on facts that another node has changed since: decide again.
+    Stale,
+    Failed(Error),
+}
+
+impl From<Error> for Attempt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What a change did: its result, the events that record it, and what the caches must forget.
+pub struct Change<T> {
+    pub value: T,
+    pub events: Vec<AuditEvent>,
+    pub effects: Vec<Effect>,
+}
+
+impl<T> Change<T> {
+    pub fn new(value: T, event: AuditEvent, effects: Vec<Effect>) -> Self {
+        Self { value, events: vec![event], effects }
+    }
+}
+
+type Outcome<T> = Result<Change<T>>;
+
+/// A queued request; the ledger knows neither the type of its result nor what it does.
+trait Job: Send {
+    /// The generation of the caches on which it was decided.
+    fn generation(&self) -> i64;
+    /// Whether it writes anything but its events.
+    fn changes(&self) -> bool;
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(Vec<AuditEvent>, Vec<Effect>)>>;
+    fn answer(self: Box<Self>, verdict: Verdict);
+}
+
+/// How a batch ended, for each job in it.
+enum Verdict {
+    /// Committed, or refused by the change itself (which then holds its own error).
+    Durable,
+    Stale,
+    Failed(Error),
+}
+
+struct Recording {
+    generation: i64,
+    events: Vec<AuditEvent>,
+    reply: oneshot::Sender<Result<(), Attempt>>,
+}
+
+impl Job for Recording {
+    fn generation(&self) -> i64 {
+        self.generation
+    }
+    fn changes(&self) -> bool {
+        false
+    }
+    fn run<'t>(&'t mut self, _: &'t mut Tx) -> BoxFuture<'t, Result<(Vec<AuditEvent>, Vec<Effect>)>> {
+        let events = std::mem::take(&mut self.events);
+        async move { Ok((events, Vec::new())) }.boxed()
+    }
+    fn answer(self: Box<Self>, verdict: Verdict) {
+        // a caller that has gone away needs no answer
+        let _ = self.reply.send(match verdict {
+            Verdict::Durable => Ok(()),
+            Verdict::Stale => Err(Attempt::Stale),
+            Verdict::Failed(error) => Err(error.into()),
+        });
+    }
+}
+
+struct Changing<T, F> {
+    generation: i64,
+    change: Option<F>,
+    outcome: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T, Attempt>>,
+}
+
+impl<T, F> Job for Changing<T, F>
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
+{
+    fn generation(&self) -> i64 {
+        self.generation
+    }
+    fn changes(&self) -> bool {
+        true
+    }
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(Vec<AuditEvent>, Vec<Effect>)>> {
+        async move {
+            let Some(change) = self.change.take() else {
+                return Err(Error::internal("a change was run twice"));
+            };
+            match change(tx).await {
+                Ok(Change { value, events, effects }) => {
+                    self.outcome = Some(Ok(value));
+                    Ok((events, effects))
+                }
+                Err(error) => {
+                    // the batch needs to know whether the store itself failed; the caller gets the error as it is
+                    let code = error.code();
+                    self.outcome = Some(Err(error));
+                    Err(Error::new(code, "the change was refused"))
+                }
+            }
+        }
+        .boxed()
+    }
+    fn answer(self: Box<Self>, verdict: Verdict) {
+        let answer = match (verdict, self.outcome) {
+            (Verdict::Durable, Some(outcome)) => outcome.map_err(Attempt::from),
+            (Verdict::Durable, None) => Err(Error::internal("a change left no outcome").into()),
+            (Verdict::Stale, _) => Err(Attempt::Stale),
+            // a refusal may rest on a change of the same batch that did not come about: it does not stand either
+            (Verdict::Failed(error), _) => Err(error.into()),
+        };
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// Counters for the metrics.
+#[derive(Debug, Default)]
+pub struct LedgerCounters {
+    pub batches: AtomicU64,
+    pub events: AtomicU64,
+}
+
+/// The callers' end of the queue.
+#[derive(Clone)]
+pub struct Ledger {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    pub counters: Arc<LedgerCounters>,
+}
+
+/// The working end: owned by the ledger's task.
+pub struct Worker {
+    pub db: Db,
+    pub keys: Arc<KeySlot>,
+    pub caches: Arc<Caches>,
+    pub clock: Arc<dyn Clock>,
+    /// The longest that one batch may take before all in it are told that the store does not answer.
+    pub timeout: Duration,
+}
+
+impl Ledger {
+    /// Starts the task; it ends when every [`Ledger`] is dropped and the queue is empty.
+    #[must_use]
+    pub fn start(worker: Worker) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let counters = Arc::new(LedgerCounters::default());
+        let task = tokio::spawn(worker.run(jobs, Arc::clone(&counters)));
+        (Self { queue, counters }, task)
+    }
+
+    /// Appends events that record something that changes nothing, and waits until they are durable.
+    ///
+    /// # Errors
+    /// [`Attempt::Stale`], or `UNAVAILABLE` / `SEALED`: then nothing was recorded for certain, and nothing may leave.
+    pub async fn record(&self, generation: i64, events: Vec<AuditEvent>) -> Result<(), Attempt> {
+        let (reply, answer) = oneshot::channel();
+        self.push(Box::new(Recording { generation, events, reply }))?;
+        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+    }
+
+    /// Runs a change, with its events, in the next batch, and waits until it is durable.
+    ///
+    /// # Errors
+    /// What the change returned (it is then undone, its events too), or as [`Ledger::record`].
+    pub async fn change<T, F>(&self, generation: i64, change: F) -> Result<T, Attempt>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.push(Box::new(Changing { generation, change: Some(change), outcome: None, reply }))?;
+        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+    }
+
+    fn push(&self, job: Box<dyn Job>) -> Result<()> {
+        self.queue.try_send(job).map_err(|_| {
+            Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly").with_retry_after(1)
+        })
+    }
+}
+
+impl Worker {
+    async fn run(self, mut jobs: mpsc::Receiver<Box<dyn Job>>, counters: Arc<LedgerCounters>) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        let mut buffer = Vec::with_capacity(4096);
+        while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
+            let mut verdicts = Vec::with_capacity(batch.len());
+            let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters)).catch_unwind();
+            let failure = match tokio::time::timeout(self.timeout, work).await {
+                Ok(Ok(Ok(()))) => None,
+                Ok(Ok(Err(error))) => Some(error),
+                Ok(Err(_panic)) => Some(Error::internal("a change panicked; its batch was rolled back")),
+                Err(_) => Some(Error::unavailable("the store did not finish a batch in time")),
+            };
+            if let Some(error) = &failure {
+                tracing::warn!(code = error.code().as_str(), context = error.log_context(), jobs = batch.len(), "batch failed");
+            }
+            let mut verdicts = verdicts.into_iter();
+            for job in batch.drain(..) {
+                let verdict = verdicts.next().unwrap_or(Verdict::Durable);
+                job.answer(match (&failure, verdict) {
+                    (Some(error), Verdict::Durable) => Verdict::Failed(again(error)),
+                    (_, verdict) => verdict,
+                });
+            }
+        }
+    }
+
+    /// One batch, one transaction. Effects reach the caches before anyone is answered.
+    async fn commit(
+        &self,
+        batch: &mut [Box<dyn Job>],
+        verdicts: &mut Vec<Verdict>,
+        buffer: &mut Vec<u8>,
+        counters: &LedgerCounters,
+    ) -> Result<()> {
+        let keys = self.keys.get()?;
+        let mut tx = self.db.begin().await?;
+        let mut head = store::lock_head(&mut tx).await?;
+        let oldest_valid = self.caches.meet(head.generation);
+        let mut events = Vec::with_capacity(batch.len());
+        let mut effects = Vec::new();
+        for job in batch.iter_mut() {
+            if job.generation() < oldest_valid {
+                verdicts.push(Verdict::Stale);
+                continue;
+            }
+            verdicts.push(Verdict::Durable);
+            if let Some((recorded, caused)) = run_one(job.as_mut(), &mut tx).await? {
+                events.extend(recorded);
+                effects.extend(caused);
+            }
+        }
+        if events.is_empty() && effects.is_empty() {
+            return tx.commit().await;
+        }
+        if !effects.is_empty() {
+            head.generation += 1;
+        }
+        append(&mut tx, &mut head, &keys.signer, &mut events, self.clock.as_ref(), buffer).await?;
+        tx.commit().await?;
+        counters.batches.fetch_add(1, Ordering::Relaxed);
+        counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        if !effects.is_empty() {
+            let seals = effects.iter().any(|effect| matches!(effect, Effect::Sealed));
+            self.caches.apply(head.generation, effects);
+            if seals {
+                self.keys.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs a job in its savepoint. `None`: it was refused and undone. An error: the store failed, and with it the batch.
+async fn run_one(job: &mut dyn Job, tx: &mut Tx) -> Result<Option<(Vec<AuditEvent>, Vec<Effect>)>> {
+    if !job.changes() {
+        return job.run(tx).await.map(Some);
+    }
+    tx.savepoint().await?;
+    match job.run(tx).await {
+        Ok(done) => {
+            tx.release_savepoint().await?;
+            Ok(Some(done))
+        }
+        Err(_) => {
+            tx.rollback_to_savepoint().await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Numbers, chains, signs and stores a batch's events, and moves the head. The caller commits.
+///
+/// # Errors
+/// As any statement.
+pub async fn append(
+    tx: &mut Tx,
+    head: &mut Head,
+    signer: &AuditSigner,
+    events: &mut [AuditEvent],
+    clock: &dyn Clock,
+    buffer: &mut Vec<u8>,
+) -> Result<()> {
+    let now = clock.now();
+    let count = events.len();
+    let mut previous: [u8; 32] = head
+        .current_hash
+        .as_slice()
+        .try_into()
+        .map_err(|_| crate::storage::db::corrupt("audit_head", "current_hash", "1"))?;
+    for (index, event) in events.iter_mut().enumerate() {
+        head.sequence_number += 1;
+        event.sequence_number = head.sequence_number;
+        event.timestamp = now;
+        event.previous_hash = previous;
+        event.batch_end = index + 1 == count;
+        event.current_hash = chain::hash(event, buffer);
+        previous = event.current_hash;
+        if event.batch_end {
+            let signature = signer.sign(&previous).to_vec();
+            head.signature = Some(signature.clone());
+            event.signature = Some(signature);
+        }
+    }
+    head.current_hash = previous.to_vec();
+    head.updated_at = Some(now);
+    store::append(tx, events).await?;
+    store::put_head(tx, head).await
+}
+
+/// The same refusal for another job of the same batch; the context was logged with the batch.
+fn again(error: &Error) -> Error {
+    let copy = match error.code() {
+        ErrorCode::Sealed => Error::sealed(),
+        ErrorCode::Unavailable => Error::unavailable("the batch failed"),
+        _ => Error::internal("the batch failed"),
+    };
+    match error.retry_after_seconds() {
+        Some(seconds) => copy.with_retry_after(seconds),
+        None => copy,
+    }
+}

@@ -1,0 +1,176 @@
+//! Floor 4: the rules. Every operation authorises itself, records itself, and answers only when that is durable.
+
+pub mod audit;
+mod book;
+mod cache;
+mod input;
+pub mod context;
+pub mod ledger;
+pub mod paging;
+pub mod policies;
+pub mod roles;
+pub mod seal;
+pub mod secrets;
+pub mod tokens;
+
+use crate::crypto::memory::Key32;
+use crate::error::Result;
+use crate::model::clock::Clock;
+use crate::storage::db::{Db, StoreUrl, Tx};
+use crate::storage::{migrations, partitions};
+use book::PolicyBook;
+use cache::Caches;
+use ledger::{Ledger, Worker};
+use parking_lot::Mutex;
+use seal::{KeySlot, SealState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Months of audit partitions made ahead of time (PostgreSQL).
+pub const MONTHS_AHEAD: u32 = 3;
+
+/// Where this process runs, for the audit log.
+#[derive(Debug, Clone, Default)]
+pub struct HostIdentity {
+    pub hostname: Option<String>,
+    pub k8s_namespace: Option<String>,
+    pub k8s_pod: Option<String>,
+}
+
+/// The numbers that bound what clients may ask for.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest value of a secret, in bytes of its JSON text.
+    pub max_secret_bytes: usize,
+    /// Lifetime of a token that asks for none, in seconds.
+    pub default_token_ttl: i64,
+    /// Longest lifetime of a token over all renewals, in seconds.
+    pub max_token_ttl: i64,
+    /// Failed logins with one RoleID from one address before it is locked out.
+    pub lockout_failures: i64,
+    /// The first lockout, in seconds; each further failure doubles it, up to a day.
+    pub lockout_seconds: i64,
+    /// How long one batch of the ledger may take before its requests are answered `UNAVAILABLE`, in seconds.
+    pub store_timeout_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_secret_bytes: 1 << 20,
+            default_token_ttl: 8 * 3600,
+            max_token_ttl: 32 * 24 * 3600,
+            lockout_failures: 5,
+            lockout_seconds: 15 * 60,
+            store_timeout_seconds: 30,
+        }
+    }
+}
+
+/// What an [`App`] is started with.
+pub struct Settings {
+    pub store: StoreUrl,
+    pub max_connections: u32,
+    pub cluster_name: String,
+    /// The key of the static seal: the server then unseals itself at start.
+    pub static_seal: Option<Key32>,
+    pub host: HostIdentity,
+    pub limits: Limits,
+    /// Bound on the cached ciphertexts, in bytes.
+    pub cache_bytes: u64,
+}
+
+/// A running node. Shared by everything above.
+pub struct App {
+    pub(crate) db: Db,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) keys: Arc<KeySlot>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) ledger: Ledger,
+    pub(crate) seal: SealState,
+    pub(crate) host: HostIdentity,
+    pub(crate) limits: Limits,
+    ledger_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl App {
+    /// Connects, migrates, starts the ledger, and unseals itself if the seal is static.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the store cannot be opened or belongs to a newer version.
+    pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let db = Db::connect(&settings.store, settings.max_connections).await?;
+        migrations::migrate(&db).await?;
+        partitions::ensure_months(&db, clock.now(), MONTHS_AHEAD).await?;
+        let keys = Arc::new(KeySlot::default());
+        let caches = Arc::new(Caches::new(settings.cache_bytes));
+        let (ledger, task) = Ledger::start(Worker {
+            db: db.clone(),
+            keys: Arc::clone(&keys),
+            caches: Arc::clone(&caches),
+            clock: Arc::clone(&clock),
+            timeout: Duration::from_secs(settings.limits.store_timeout_seconds),
+        });
+        let app = Arc::new(Self {
+            seal: SealState::new(settings.cluster_name, settings.static_seal),
+            db,
+            clock,
+            keys,
+            caches,
+            ledger,
+            host: settings.host,
+            limits: settings.limits,
+            ledger_task: Mutex::new(Some(task)),
+        });
+        seal::load(&app).await?;
+        Ok(app)
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`.
+    pub async fn ready(&self) -> Result<()> {
+        let mut tx = self.read().await?;
+        crate::storage::audit::head(&mut tx).await.map(drop)
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Forgets the keys and closes the store. Call it when nothing is in flight any more.
+    pub async fn shutdown(&self) {
+        self.keys.clear();
+        let task = self.ledger_task.lock().take();
+        if let Some(task) = task {
+            task.abort();
+            // an aborted task reports its abortion, which is what was asked for
+            let _ = task.await;
+        }
+        self.db.close().await;
+    }
+
+    pub(crate) async fn read(&self) -> Result<Tx> {
+        self.db.read().await
+    }
+
+    /// The compiled policies as of `generation` of the caches.
+    pub(crate) async fn policies(&self, generation: i64) -> Result<Arc<PolicyBook>> {
+        if let Some(book) = self.caches.policies() {
+            return Ok(book);
+        }
+        let before = self.caches.former_policies();
+        let mut tx = self.read().await?;
+        let rows = crate::storage::policies::all(&mut tx).await?;
+        let book = Arc::new(PolicyBook::build(rows, before.as_deref())?);
+        self.caches.put_policies(generation, &book);
+        Ok(book)
+    }
+}

@@ -1,0 +1,131 @@
+//! The SecretIDs of roles: hashes, never the SecretIDs themselves.
+
+use crate::error::Result;
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::types::TextArray;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// One SecretID. No `Debug`: it holds the hash.
+#[derive(Clone, PartialEq, FromRow)]
+pub struct SecretIdRow {
+    pub accessor: Uuid,
+    pub role_id: Uuid,
+    pub secret_id_hash: Vec<u8>,
+    /// `None` = no limit.
+    pub uses_left: Option<i64>,
+    /// `None` = never.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub bound_cidr_list: TextArray,
+    pub metadata: Json<Value>,
+    pub created_by: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT accessor, role_id, secret_id_hash, uses_left, expires_at, bound_cidr_list, metadata, created_by, \
+             created_at, last_used_at FROM role_secret_ids",
+            $tail
+        )
+    };
+}
+
+/// The SecretID of this role with this hash, expired or not; nobody else uses it until the transaction ends.
+pub async fn secret_id_by_hash(tx: &mut Tx, role_id: Uuid, hash: &[u8]) -> Result<Option<SecretIdRow>> {
+    // SQLite has one writer at a time, and no such clause
+    let text = if tx.is_postgres() {
+        select!(" WHERE role_id = $1 AND secret_id_hash = $2 FOR UPDATE")
+    } else {
+        select!(" WHERE role_id = $1 AND secret_id_hash = $2")
+    };
+    on!(tx, c => sqlx::query_as(text).bind(role_id).bind(hash).fetch_optional(c))
+}
+
+pub async fn secret_id_by_accessor(tx: &mut Tx, accessor: Uuid) -> Result<Option<SecretIdRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE accessor = $1")).bind(accessor).fetch_optional(c))
+}
+
+pub async fn insert_secret_id(tx: &mut Tx, row: &SecretIdRow) -> Result<()> {
+    exec!(
+        tx,
+        sqlx::query(
+            "INSERT INTO role_secret_ids (accessor, role_id, secret_id_hash, uses_left, expires_at, bound_cidr_list, \
+             metadata, created_by, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        )
+        .bind(row.accessor)
+        .bind(row.role_id)
+        .bind(&row.secret_id_hash)
+        .bind(row.uses_left)
+        .bind(row.expires_at)
+        .bind(&row.bound_cidr_list)
+        .bind(&row.metadata)
+        .bind(&row.created_by)
+        .bind(row.created_at)
+        .bind(row.last_used_at)
+    )
+    .map(drop)
+}
+
+/// Takes one use, and removes the SecretID with its last. `false` if it is gone, used up or expired at `now`: of any number of
+/// transactions at the same time, as many get `true` as there were uses left.
+pub async fn use_secret_id(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<bool> {
+    let used = exec!(
+        tx,
+        sqlx::query(
+            "UPDATE role_secret_ids SET uses_left = uses_left - 1, last_used_at = $2 WHERE accessor = $1 \
+             AND (uses_left IS NULL OR uses_left > 0) AND (expires_at IS NULL OR expires_at > $2)"
+        )
+        .bind(accessor)
+        .bind(now)
+    )?;
+    if used == 0 {
+        return Ok(false);
+    }
+    exec!(
+        tx,
+        sqlx::query("DELETE FROM role_secret_ids WHERE accessor = $1 AND uses_left = 0").bind(accessor)
+    )?;
+    Ok(true)
+}
+
+/// Whether there was one to remove.
+pub async fn remove_secret_id(tx: &mut Tx, accessor: Uuid) -> Result<bool> {
+    exec!(tx, sqlx::query("DELETE FROM role_secret_ids WHERE accessor = $1").bind(accessor))
+        .map(|removed| removed == 1)
+}
+
+/// The SecretIDs of a role in order of their accessors, from the first after `after`.
+pub async fn secret_ids(
+    tx: &mut Tx,
+    role_id: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<SecretIdRow>> {
+    match after {
+        Some(after) => {
+            on!(tx, c => sqlx::query_as(select!(" WHERE role_id = $1 AND accessor > $2 ORDER BY accessor LIMIT $3"))
+                .bind(role_id).bind(after).bind(limit).fetch_all(c))
+        }
+        None => on!(tx, c => sqlx::query_as(select!(" WHERE role_id = $1 ORDER BY accessor LIMIT $2"))
+            .bind(role_id).bind(limit).fetch_all(c)),
+    }
+}
+
+/// Removes up to `limit` SecretIDs that have expired at `now`. How many.
+pub async fn purge_secret_ids(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<u64> {
+    exec!(
+        tx,
+        sqlx::query(
+            "DELETE FROM role_secret_ids WHERE accessor IN \
+             (SELECT accessor FROM role_secret_ids WHERE expires_at <= $1 LIMIT $2)"
+        )
+        .bind(now)
+        .bind(limit)
+    )
+}

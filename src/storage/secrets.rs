@@ -1,0 +1,191 @@
+//! Secrets: one row per path. The ciphertext of static secrets is in the versions (same module, other file).
+
+use crate::error::{Error, Result};
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::page::Page;
+use crate::storage::select::{Arg, Select, bind_all, changed_one, key, like_anywhere};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+pub use crate::storage::page::VersionPage;
+pub use crate::storage::secrets_versions::{
+    VersionInfo, VersionRow, destroy, destroy_older_than, insert_version, replace_sealed,
+    sealed_under_other_key, set_deleted, version, versions,
+};
+
+/// A secret without its data.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct SecretRow {
+    pub id: Uuid,
+    pub secret_path: String,
+    /// `static` or `dynamic_role`.
+    pub secret_type: String,
+    /// The current version; 0 before the first.
+    pub version: i64,
+    pub metadata: Json<Value>,
+    pub description: Option<String>,
+    /// How many versions are kept; 0 = all.
+    pub max_versions: i64,
+    pub rotation_enabled: bool,
+    pub rotation_schedule: Option<String>,
+    pub last_rotated_at: Option<DateTime<Utc>>,
+    pub next_rotation_at: Option<DateTime<Utc>>,
+    pub created_by: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A secret with its current version. No `Debug`: it holds sealed data.
+#[derive(Clone, FromRow)]
+pub struct CurrentRow {
+    #[sqlx(flatten)]
+    pub secret: SecretRow,
+    pub encrypted_data: Option<Vec<u8>>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    pub destroyed: bool,
+    pub version_created_at: DateTime<Utc>,
+    pub version_created_by: Option<String>,
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT id, secret_path, secret_type, version, metadata, description, max_versions, rotation_enabled, \
+             rotation_schedule, last_rotated_at, next_rotation_at, created_by, created_at, updated_at FROM secrets",
+            $tail
+        )
+    };
+}
+
+pub async fn find(tx: &mut Tx, path: &str) -> Result<Option<SecretRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE secret_path = $1")).bind(path).fetch_optional(c))
+}
+
+/// As [`find`], and nobody else changes the row until the transaction ends.
+pub async fn find_for_update(tx: &mut Tx, path: &str) -> Result<Option<SecretRow>> {
+    // SQLite has one writer at a time, and no such clause
+    let text = if tx.is_postgres() {
+        select!(" WHERE secret_path = $1 FOR UPDATE")
+    } else {
+        select!(" WHERE secret_path = $1")
+    };
+    on!(tx, c => sqlx::query_as(text).bind(path).fetch_optional(c))
+}
+
+pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<SecretRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE id = $1")).bind(id).fetch_optional(c))
+}
+
+/// The secret joined with its current version; `None` also for a secret without any version.
+pub async fn find_current(tx: &mut Tx, path: &str) -> Result<Option<CurrentRow>> {
+    on!(tx, c => sqlx::query_as(
+        "SELECT s.id, s.secret_path, s.secret_type, s.version, s.metadata, s.description, s.max_versions, \
+         s.rotation_enabled, s.rotation_schedule, s.last_rotated_at, s.next_rotation_at, s.created_by, s.created_at, \
+         s.updated_at, v.encrypted_data, v.deleted_at, v.destroyed, v.created_at AS version_created_at, \
+         v.created_by AS version_created_by \
+         FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version \
+         WHERE s.secret_path = $1"
+    ).bind(path).fetch_optional(c))
+}
+
+/// # Errors
+/// `CONFLICT` if the path is taken.
+pub async fn insert(tx: &mut Tx, row: &SecretRow) -> Result<()> {
+    let inserted = exec!(
+        tx,
+        sqlx::query(
+            "INSERT INTO secrets (id, secret_path, secret_type, version, metadata, description, max_versions, \
+             rotation_enabled, rotation_schedule, last_rotated_at, next_rotation_at, created_by, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (secret_path) DO NOTHING"
+        )
+        .bind(row.id)
+        .bind(&row.secret_path)
+        .bind(&row.secret_type)
+        .bind(row.version)
+        .bind(&row.metadata)
+        .bind(&row.description)
+        .bind(row.max_versions)
+        .bind(row.rotation_enabled)
+        .bind(&row.rotation_schedule)
+        .bind(row.last_rotated_at)
+        .bind(row.next_rotation_at)
+        .bind(&row.created_by)
+        .bind(row.created_at)
+        .bind(row.updated_at)
+    )?;
+    if inserted == 0 {
+        return Err(Error::conflict(
+            "a secret with this path exists already: write a new version of it instead",
+        ));
+    }
+    Ok(())
+}
+
+/// Every column that can change, by id: not path, type and creation.
+///
+/// # Errors
+/// `CONFLICT` if the row is gone.
+pub async fn update(tx: &mut Tx, row: &SecretRow) -> Result<()> {
+    let changed = exec!(
+        tx,
+        sqlx::query(
+            "UPDATE secrets SET version = $2, metadata = $3, description = $4, max_versions = $5, rotation_enabled = $6, \
+             rotation_schedule = $7, last_rotated_at = $8, next_rotation_at = $9, updated_at = $10 WHERE id = $1"
+        )
+        .bind(row.id)
+        .bind(row.version)
+        .bind(&row.metadata)
+        .bind(&row.description)
+        .bind(row.max_versions)
+        .bind(row.rotation_enabled)
+        .bind(&row.rotation_schedule)
+        .bind(row.last_rotated_at)
+        .bind(row.next_rotation_at)
+        .bind(row.updated_at)
+    )?;
+    changed_one(changed)
+}
+
+/// Removes the secret with all its versions; nothing happens if it is not there.
+pub async fn remove(tx: &mut Tx, id: Uuid) -> Result<()> {
+    exec!(tx, sqlx::query("DELETE FROM secrets WHERE id = $1").bind(id)).map(drop)
+}
+
+/// Secrets in order of their paths (compared byte by byte): those in the half-open range of paths, of this type, with this
+/// text in path or description.
+///
+/// `search` ignores case: of ASCII letters in paths and on SQLite, of all letters in descriptions on PostgreSQL.
+pub async fn list(
+    tx: &mut Tx,
+    range: Option<(String, String)>,
+    secret_type: Option<&str>,
+    search: Option<&str>,
+    page: &Page,
+) -> Result<Vec<SecretRow>> {
+    let pattern = search.map(like_anywhere);
+    let mut select = Select::new(select!(""));
+    if let Some((from, to)) = &range {
+        select.and("secret_path >= $?", Arg::Text(from));
+        select.and("secret_path < $?", Arg::Text(to));
+    }
+    if let Some(secret_type) = secret_type {
+        select.and("secret_type = $?", Arg::Text(secret_type));
+    }
+    if let Some(pattern) = &pattern {
+        select.and(
+            r"(lower(secret_path) LIKE lower($?) ESCAPE '\' OR lower(description) LIKE lower($?) ESCAPE '\')",
+            Arg::Text(pattern),
+        );
+    }
+    select.page(page, &key!("secret_path"));
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<SecretRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
+}

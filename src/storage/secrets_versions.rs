@@ -1,0 +1,184 @@
+//! The versions of secrets, with their sealed data.
+
+use crate::error::Result;
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::page::VersionPage;
+use crate::storage::select::{Arg, Select, bind_all};
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+/// How many versions are named in one statement.
+const CHUNK: usize = 500;
+
+/// One version. No `Debug`: it holds sealed data.
+#[derive(Clone, PartialEq, FromRow)]
+pub struct VersionRow {
+    pub secret_id: Uuid,
+    pub version: i64,
+    /// `None` once destroyed.
+    pub encrypted_data: Option<Vec<u8>>,
+    /// The data key that `encrypted_data` is sealed under.
+    pub key_version: i64,
+    pub created_at: DateTime<Utc>,
+    pub created_by: Option<String>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    pub destroyed: bool,
+}
+
+/// One version without its data.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct VersionInfo {
+    pub secret_id: Uuid,
+    pub version: i64,
+    pub key_version: i64,
+    pub created_at: DateTime<Utc>,
+    pub created_by: Option<String>,
+    pub deleted_at: Option<DateTime<Utc>>,
+    pub destroyed: bool,
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT secret_id, version, encrypted_data, key_version, created_at, created_by, deleted_at, destroyed \
+             FROM secret_versions",
+            $tail
+        )
+    };
+}
+
+pub async fn insert_version(tx: &mut Tx, row: &VersionRow) -> Result<()> {
+    exec!(
+        tx,
+        sqlx::query(
+            "INSERT INTO secret_versions (secret_id, version, encrypted_data, key_version, created_at, created_by, \
+             deleted_at, destroyed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        )
+        .bind(row.secret_id)
+        .bind(row.version)
+        .bind(&row.encrypted_data)
+        .bind(row.key_version)
+        .bind(row.created_at)
+        .bind(&row.created_by)
+        .bind(row.deleted_at)
+        .bind(row.destroyed)
+    )
+    .map(drop)
+}
+
+pub async fn version(tx: &mut Tx, secret_id: Uuid, version: i64) -> Result<Option<VersionRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE secret_id = $1 AND version = $2"))
+        .bind(secret_id).bind(version).fetch_optional(c))
+}
+
+/// Newest first.
+pub async fn versions(tx: &mut Tx, secret_id: Uuid, page: &VersionPage) -> Result<Vec<VersionInfo>> {
+    let mut select = Select::new(
+        "SELECT secret_id, version, key_version, created_at, created_by, deleted_at, destroyed FROM secret_versions",
+    );
+    select.and("secret_id = $?", Arg::Uuid(secret_id));
+    if let Some(after) = page.after {
+        select.and("version < $?", Arg::Int(after));
+    }
+    if let Some(before) = page.before {
+        select.and("version > $?", Arg::Int(before));
+    }
+    select.order(if page.backward { "version" } else { "version DESC" }, page.limit);
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<VersionInfo> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
+}
+
+/// Marks versions as deleted, or with `None` as not; destroyed ones stay as they are. How many were changed.
+pub async fn set_deleted(
+    tx: &mut Tx,
+    secret_id: Uuid,
+    versions: &[i64],
+    deleted_at: Option<DateTime<Utc>>,
+) -> Result<u64> {
+    let mut changed = 0;
+    for chunk in versions.chunks(CHUNK) {
+        let (text, args) = of_versions("UPDATE secret_versions SET deleted_at = $1", 1, secret_id, chunk);
+        changed += exec!(tx, bind_all!(sqlx::query(AssertSqlSafe(text.as_str())).bind(deleted_at), &args))?;
+    }
+    Ok(changed)
+}
+
+/// Removes the data of versions for good. How many were changed.
+pub async fn destroy(tx: &mut Tx, secret_id: Uuid, versions: &[i64]) -> Result<u64> {
+    let mut changed = 0;
+    for chunk in versions.chunks(CHUNK) {
+        let (text, args) = of_versions(
+            "UPDATE secret_versions SET encrypted_data = NULL, destroyed = $1",
+            1,
+            secret_id,
+            chunk,
+        );
+        changed += exec!(tx, bind_all!(sqlx::query(AssertSqlSafe(text.as_str())).bind(true), &args))?;
+    }
+    Ok(changed)
+}
+
+/// An update's text and arguments, limited to these versions that are not destroyed.
+fn of_versions<'a>(
+    head: &'static str,
+    bound: usize,
+    secret_id: Uuid,
+    versions: &[i64],
+) -> (String, Vec<Arg<'a>>) {
+    let mut select = Select::after(head, bound);
+    select.and("secret_id = $?", Arg::Uuid(secret_id));
+    select.when("NOT destroyed");
+    select.any_of("version", versions.iter().map(|version| Arg::Int(*version)));
+    (select.text, select.args)
+}
+
+/// Removes the data of every version up to this one, itself included. How many were changed.
+pub async fn destroy_older_than(tx: &mut Tx, secret_id: Uuid, version: i64) -> Result<u64> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE secret_versions SET encrypted_data = NULL, destroyed = true \
+             WHERE secret_id = $1 AND version <= $2 AND NOT destroyed"
+        )
+        .bind(secret_id)
+        .bind(version)
+    )
+}
+
+/// Versions whose data is sealed under another data key than this one: what is left to rewrap.
+pub async fn sealed_under_other_key(tx: &mut Tx, key_version: i64, limit: i64) -> Result<Vec<VersionRow>> {
+    // two ranges, since an index does not help with "<>"
+    on!(tx, c => sqlx::query_as(select!(
+        " WHERE encrypted_data IS NOT NULL AND (key_version < $1 OR key_version > $1) LIMIT $2"
+    )).bind(key_version).bind(limit).fetch_all(c))
+}
+
+/// Puts the same data sealed under another key in place of `old`; `false` if the stored data is not `old` any more.
+pub async fn replace_sealed(
+    tx: &mut Tx,
+    secret_id: Uuid,
+    version: i64,
+    old: &[u8],
+    new: &[u8],
+    key_version: i64,
+) -> Result<bool> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE secret_versions SET encrypted_data = $4, key_version = $5 \
+             WHERE secret_id = $1 AND version = $2 AND encrypted_data = $3"
+        )
+        .bind(secret_id)
+        .bind(version)
+        .bind(old)
+        .bind(new)
+        .bind(key_version)
+    )
+    .map(|changed| changed == 1)
+}

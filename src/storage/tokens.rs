@@ -1,0 +1,185 @@
+//! Tokens: hashes, never the tokens themselves.
+
+use crate::error::Result;
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::select::changed_one;
+use crate::storage::types::TextArray;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// One token. No `Debug`: it holds the hash.
+#[derive(Clone, PartialEq, FromRow)]
+pub struct TokenRow {
+    pub accessor: Uuid,
+    pub token_hash: Vec<u8>,
+    pub parent_accessor: Option<Uuid>,
+    pub display_name: String,
+    pub entity: Option<String>,
+    /// `app`, `agent` or `admin`.
+    pub entity_type: String,
+    pub role_id: Option<Uuid>,
+    pub role_name: Option<String>,
+    pub policies: TextArray,
+    pub bound_cidr_list: TextArray,
+    pub ttl_seconds: Option<i64>,
+    pub period_seconds: Option<i64>,
+    /// `None` = no limit.
+    pub uses_left: Option<i64>,
+    pub renewable: bool,
+    pub created_at: DateTime<Utc>,
+    /// `None` = never.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// No renewal reaches beyond this.
+    pub max_expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub revocation_reason: Option<String>,
+    pub metadata: Json<Value>,
+}
+
+/// A token that was revoked just now. No `Debug`: it holds the hash.
+#[derive(Clone, PartialEq, Eq, FromRow)]
+pub struct RevokedToken {
+    pub accessor: Uuid,
+    pub token_hash: Vec<u8>,
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!(
+            "SELECT accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, policies, \
+             bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, max_expires_at, \
+             revoked_at, revocation_reason, metadata FROM tokens",
+            $tail
+        )
+    };
+}
+
+/// Revokes the tokens of this condition and all their descendants.
+macro_rules! revoke {
+    ($condition:literal) => {
+        concat!(
+            "WITH RECURSIVE tree (accessor) AS (SELECT accessor FROM tokens WHERE ",
+            $condition,
+            " UNION SELECT t.accessor FROM tokens t JOIN tree ON t.parent_accessor = tree.accessor) \
+             UPDATE tokens SET revoked_at = $2, revocation_reason = $3 \
+             WHERE accessor IN (SELECT accessor FROM tree) AND revoked_at IS NULL RETURNING accessor, token_hash"
+        )
+    };
+}
+
+pub async fn by_hash(tx: &mut Tx, hash: &[u8]) -> Result<Option<TokenRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE token_hash = $1")).bind(hash).fetch_optional(c))
+}
+
+pub async fn by_accessor(tx: &mut Tx, accessor: Uuid) -> Result<Option<TokenRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE accessor = $1")).bind(accessor).fetch_optional(c))
+}
+
+pub async fn insert(tx: &mut Tx, row: &TokenRow) -> Result<()> {
+    exec!(
+        tx,
+        sqlx::query(
+            "INSERT INTO tokens (accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, \
+             policies, bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, \
+             max_expires_at, revoked_at, revocation_reason, metadata) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+        )
+        .bind(row.accessor)
+        .bind(&row.token_hash)
+        .bind(row.parent_accessor)
+        .bind(&row.display_name)
+        .bind(&row.entity)
+        .bind(&row.entity_type)
+        .bind(row.role_id)
+        .bind(&row.role_name)
+        .bind(&row.policies)
+        .bind(&row.bound_cidr_list)
+        .bind(row.ttl_seconds)
+        .bind(row.period_seconds)
+        .bind(row.uses_left)
+        .bind(row.renewable)
+        .bind(row.created_at)
+        .bind(row.expires_at)
+        .bind(row.max_expires_at)
+        .bind(row.revoked_at)
+        .bind(&row.revocation_reason)
+        .bind(&row.metadata)
+    )
+    .map(drop)
+}
+
+/// # Errors
+/// `CONFLICT` if the token is gone or revoked.
+pub async fn renew(tx: &mut Tx, accessor: Uuid, expires_at: impl Into<Option<DateTime<Utc>>>) -> Result<()> {
+    let expires_at: Option<DateTime<Utc>> = expires_at.into();
+    let changed = exec!(
+        tx,
+        sqlx::query("UPDATE tokens SET expires_at = $2 WHERE accessor = $1 AND revoked_at IS NULL")
+            .bind(accessor)
+            .bind(expires_at)
+    )?;
+    changed_one(changed)
+}
+
+/// Takes one use; `false` if none is left, or the token is gone or revoked. A token without a limit stays without.
+pub async fn use_once(tx: &mut Tx, accessor: Uuid) -> Result<bool> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE tokens SET uses_left = uses_left - 1 \
+             WHERE accessor = $1 AND (uses_left IS NULL OR uses_left > 0) AND revoked_at IS NULL"
+        )
+        .bind(accessor)
+    )
+    .map(|changed| changed == 1)
+}
+
+/// Revokes the token and all its descendants; those that were not revoked before, in no order.
+pub async fn revoke_tree(
+    tx: &mut Tx,
+    accessor: Uuid,
+    now: DateTime<Utc>,
+    reason: &str,
+) -> Result<Vec<RevokedToken>> {
+    on!(tx, c => sqlx::query_as(revoke!("accessor = $1")).bind(accessor).bind(now).bind(reason).fetch_all(c))
+}
+
+/// Revokes the tokens of a role and all their descendants; those that were not revoked before, in no order.
+pub async fn revoke_of_role(
+    tx: &mut Tx,
+    role_id: Uuid,
+    now: DateTime<Utc>,
+    reason: &str,
+) -> Result<Vec<RevokedToken>> {
+    on!(tx, c => sqlx::query_as(revoke!("role_id = $1")).bind(role_id).bind(now).bind(reason).fetch_all(c))
+}
+
+/// In order of their accessors, from the first after `after`; revoked and expired ones too.
+pub async fn list(tx: &mut Tx, after: Option<Uuid>, limit: i64) -> Result<Vec<TokenRow>> {
+    match after {
+        Some(after) => {
+            on!(tx, c => sqlx::query_as(select!(" WHERE accessor > $1 ORDER BY accessor LIMIT $2"))
+            .bind(after).bind(limit).fetch_all(c))
+        }
+        None => on!(tx, c => sqlx::query_as(select!(" ORDER BY accessor LIMIT $1")).bind(limit).fetch_all(c)),
+    }
+}
+
+/// Removes up to `limit` tokens that expired or were revoked before this time. How many.
+///
+/// Leaves first: a token whose children are still recorded stays, so that revoking it reaches them. Call again until 0.
+pub async fn purge(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
+    exec!(
+        tx,
+        sqlx::query(
+            "DELETE FROM tokens WHERE accessor IN (SELECT t.accessor FROM tokens t \
+             WHERE (t.expires_at < $1 OR t.revoked_at < $1) \
+             AND NOT EXISTS (SELECT 1 FROM tokens child WHERE child.parent_accessor = t.accessor) LIMIT $2)"
+        )
+        .bind(before)
+        .bind(limit)
+    )
+}
