@@ -1,1 +1,4 @@
-//! To come.
+//! A store that somebody edited behind the server's back.
+
+mod audit;
+mod ciphertexts;

@@ -5,6 +5,7 @@ pub mod postgres;
 pub mod server;
 pub mod sql;
 pub mod store;
+pub mod writers;
 
 pub use calls::Reply;
 pub use server::{Mode, Options, Server};
