@@ -8,7 +8,7 @@ pub mod store;
 pub mod writers;
 
 pub use calls::Reply;
-pub use server::{Mode, Options, Server};
+pub use server::{Options, Server};
 pub use store::Store;
 
 /// Makes, of each `async fn name(store: Store)` named, one test for SQLite and one for PostgreSQL.

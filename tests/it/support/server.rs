@@ -31,6 +31,8 @@ pub struct Options {
     /// Key shares to make and to need, when the server is initialised by the test.
     pub shares: (usize, usize),
     pub environment: Vec<(String, String)>,
+    /// Start it with SIGXFSZ ignored, so that a file that may not grow is an error and not the end.
+    pub file_limits_are_errors: bool,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
             config: String::new(),
             shares: (3, 2),
             environment: Vec::new(),
+            file_limits_are_errors: false,
         }
     }
 }
@@ -155,7 +158,13 @@ impl Server {
     pub async fn launch(&mut self) {
         assert!(self.child.is_none(), "the server runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = Command::new(program());
+        let mut command = if self.options.file_limits_are_errors {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program());
+            shell
+        } else {
+            Command::new(program())
+        };
         match self.options.mode {
             Mode::Dev => {
                 command

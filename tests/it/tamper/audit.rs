@@ -3,7 +3,7 @@
 use crate::support::sql::Sql;
 use crate::support::{Server, Store, text};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Events to tamper with: reads, writes, refusals, policies.
 async fn session(server: &Server) {
@@ -33,7 +33,7 @@ fn export(server: &Server, name: &str) -> PathBuf {
 }
 
 /// What the offline verifier says of a file: whether it is satisfied, and its words.
-fn verify_offline(server: &Server, file: &PathBuf, more: &[&str]) -> (bool, String) {
+fn verify_offline(server: &Server, file: &Path, more: &[&str]) -> (bool, String) {
     let mut arguments = vec!["audit", "verify", file.to_str().unwrap()];
     arguments.extend(more);
     let output = server.command(&arguments);
