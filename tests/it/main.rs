@@ -6,10 +6,12 @@
 #[macro_use]
 mod support;
 
+mod commands;
 mod crash;
 mod faults;
 mod leaks;
 mod matrix;
+mod nodes;
 mod outage;
 mod rotation;
 mod tamper;
