@@ -214,12 +214,6 @@ fn values_and_ids() -> Vec<Row> {
             json!({"input": {"name": "", "document": {"version": 1, "allowed_secrets": ["a.*"], "allowed_operations": ["read"]}}}),
             "input.name",
         ),
-        row(
-            "policy that is not there",
-            ROLE,
-            json!({"input": {"name": "r", "policies": ["no-such-policy"]}}),
-            "input.policies",
-        ),
     ]
 }
 
