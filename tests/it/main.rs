@@ -6,10 +6,12 @@
 #[macro_use]
 mod support;
 
+mod access;
 mod commands;
 mod crash;
 mod faults;
 mod leaks;
+mod life;
 mod matrix;
 mod nodes;
 mod outage;
