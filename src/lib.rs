@@ -1,7 +1,10 @@
 //! SecretHub: a secrets manager with one GraphQL API. ARCHITECTURE.md describes the house.
 
+pub mod cli;
+pub mod config;
 pub mod crypto;
 pub mod error;
 pub mod graphql;
+pub mod http;
 pub mod model;
 pub mod storage;

@@ -8,6 +8,9 @@ use sqlx::migrate::{MigrateError, Migrator};
 pub(super) static SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
 pub(super) static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 
+// `run_direct`, not `run`: the future of `run` on a borrowed connection is not `Send` for the compiler, which says that
+// `Acquire` "is not general enough".
+
 /// Applies the migrations that are missing. Several processes may start at once: one applies, the others wait for it.
 ///
 /// # Errors
@@ -18,7 +21,7 @@ pub async fn migrate(db: &Db) -> Result<()> {
             // sqlx takes no lock on SQLite: without this transaction two processes would both create the first table.
             // Each migration's own transaction is a savepoint in it.
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            SQLITE.run(&mut *tx).await.map_err(explain)?;
+            SQLITE.run_direct(None, &mut *tx, false).await.map_err(explain)?;
             tx.commit().await?;
         }
         Db::Postgres(pool) => {
@@ -36,7 +39,7 @@ pub async fn migrate(db: &Db) -> Result<()> {
 async fn migrate_postgres(connection: &mut sqlx::PgConnection) -> Result<()> {
     // a migration may take its time, and so may waiting for the one who is at it
     sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
-    POSTGRES.run(&mut *connection).await.map_err(explain)
+    POSTGRES.run_direct(None, &mut *connection, false).await.map_err(explain)
 }
 
 fn explain(error: MigrateError) -> Error {

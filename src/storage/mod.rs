@@ -19,3 +19,8 @@ mod secrets_versions;
 mod select;
 pub mod tokens;
 pub mod types;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

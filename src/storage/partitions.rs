@@ -47,7 +47,10 @@ fn partition_name(month: NaiveDate) -> String {
 }
 
 async fn exists<'c>(executor: impl Executor<'c, Database = sqlx::Postgres>, name: &str) -> Result<bool> {
-    Ok(sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(name).fetch_one(executor).await?)
+    // not to_regclass: it answers from a cache that may not know yet what another node committed while we waited for the lock
+    let text = "SELECT EXISTS (SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+                WHERE i.inhparent = CAST('audit_logs' AS regclass) AND CAST(c.relname AS text) = $1)";
+    Ok(sqlx::query_scalar(text).bind(name).fetch_one(executor).await?)
 }
 
 /// Whether it was made; `false` if another node was faster.

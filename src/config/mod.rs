@@ -1,0 +1,314 @@
+//! Floor 6: the settings of `secrethub server`. A TOML file, over it the environment (`SECRETHUB_STORAGE__URL`), over it the
+//! flags of the command line. Every key is known ([`source::KEYS`]), every section is validated, and a mistake is named as
+//! `section.key`. Nothing here has `Debug`: addresses of stores hold passwords.
+
+mod key;
+mod source;
+
+use crate::crypto::memory::Key32;
+use crate::error::{Error, Result};
+use crate::graphql::guard::QueryLimits;
+use crate::http::transport::{Introspection, TransportOptions};
+use crate::model::duration;
+use crate::storage::db::StoreUrl;
+use ipnet::IpNet;
+use source::Source;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use source::Override;
+
+pub struct Config {
+    pub listener: Listener,
+    pub storage: Storage,
+    pub seal: Seal,
+    pub graphql: TransportOptions,
+    pub audit: Audit,
+    pub log: Log,
+    pub tokens: Tokens,
+    pub cluster_name: String,
+    /// Bound on the cached ciphertexts, in bytes.
+    pub cache_bytes: u64,
+}
+
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: Option<TlsFiles>,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    pub max_connections: usize,
+    /// How long requests in flight may take to finish at shutdown.
+    pub shutdown_timeout: Duration,
+}
+
+/// PEM files.
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+pub struct Storage {
+    pub url: StoreUrl,
+    pub max_connections: u32,
+}
+
+pub enum Seal {
+    /// Unsealed by people with key shares.
+    Shamir,
+    /// Unseals itself at start with this key.
+    Static(Key32),
+}
+
+pub struct Audit {
+    /// Months of partitions made ahead (PostgreSQL).
+    pub partitions_ahead: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A filter of tracing-subscriber: `info`, `secrethub=debug,warn`.
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Human,
+    Json,
+}
+
+pub struct Tokens {
+    /// In seconds.
+    pub default_ttl: i64,
+    pub max_ttl: i64,
+}
+
+/// The default of `listener.address`, where clients look too.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8200";
+
+impl Config {
+    /// Reads and validates the settings.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` naming `section.key`, and what to write there.
+    pub fn load(
+        file: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+        overrides: &[Override],
+    ) -> Result<Self> {
+        let mut source = Source::default();
+        if let Some(path) = file {
+            source.add_file(path)?;
+        }
+        source.add_environment(environment)?;
+        source.add_overrides(overrides);
+        Self::from_source(&source, environment)
+    }
+
+    fn from_source(source: &Source, environment: &BTreeMap<String, String>) -> Result<Self> {
+        Ok(Self {
+            listener: listener(source)?,
+            storage: storage(source)?,
+            seal: seal(source, environment)?,
+            graphql: graphql(source)?,
+            audit: Audit { partitions_ahead: whole(source, "audit.partitions_ahead", 3, 1, 24)? },
+            log: log(source)?,
+            tokens: tokens(source)?,
+            cluster_name: cluster_name(source)?,
+            cache_bytes: whole(source, "cache.bytes", 64 << 20, 1 << 20, 1 << 40)?,
+        })
+    }
+}
+
+fn listener(source: &Source) -> Result<Listener> {
+    let text = source.text("listener.address")?.unwrap_or(DEFAULT_ADDRESS);
+    let address = text.parse().map_err(|_| {
+        Error::bad_input("listener.address", "write ADDRESS:PORT, such as 127.0.0.1:8200 or [::]:8200")
+    })?;
+    let tls = match (source.text("listener.tls_cert")?, source.text("listener.tls_key")?) {
+        (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
+        (None, None) => None,
+        (Some(_), None) => {
+            return Err(Error::bad_input("listener.tls_key", "is needed beside listener.tls_cert"));
+        }
+        (None, Some(_)) => {
+            return Err(Error::bad_input("listener.tls_cert", "is needed beside listener.tls_key"));
+        }
+    };
+    let trusted_proxies = source
+        .list("listener.trusted_proxies")?
+        .iter()
+        .map(|text| {
+            text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                Error::bad_input(
+                    "listener.trusted_proxies",
+                    format!("'{text}' is no address and no range such as 10.0.0.0/8"),
+                )
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Listener {
+        address,
+        tls,
+        trusted_proxies,
+        max_connections: whole(source, "listener.max_connections", 4096, 1, 1 << 20)?,
+        shutdown_timeout: seconds(source, "listener.shutdown_timeout", 30, 1, 3600)?,
+    })
+}
+
+fn storage(source: &Source) -> Result<Storage> {
+    let url = source.text("storage.url")?.ok_or_else(|| {
+        Error::bad_input(
+            "storage.url",
+            "is needed: write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        )
+    })?;
+    Ok(Storage {
+        url: StoreUrl::parse(url)?,
+        max_connections: whole(source, "storage.max_connections", 16, 2, 1000)?,
+    })
+}
+
+fn seal(source: &Source, environment: &BTreeMap<String, String>) -> Result<Seal> {
+    let (file, variable) = (source.text("seal.key_file")?, source.text("seal.key_env")?);
+    match source.text("seal.type")?.unwrap_or("shamir") {
+        "shamir" => match (file, variable) {
+            (None, None) => Ok(Seal::Shamir),
+            (Some(_), _) => Err(Error::bad_input("seal.key_file", "belongs to seal.type = \"static\"")),
+            (None, Some(_)) => Err(Error::bad_input("seal.key_env", "belongs to seal.type = \"static\"")),
+        },
+        "static" => match (file, variable) {
+            (Some(path), None) => key::from_file(Path::new(path)).map(Seal::Static),
+            (None, Some(name)) => key::from_variable(name, environment).map(Seal::Static),
+            _ => Err(Error::bad_input(
+                "seal.key_file",
+                "a static seal needs either seal.key_file or seal.key_env",
+            )),
+        },
+        _ => Err(Error::bad_input("seal.type", "write \"shamir\" or \"static\"")),
+    }
+}
+
+fn graphql(source: &Source) -> Result<TransportOptions> {
+    let limits = QueryLimits::default();
+    let default = TransportOptions::default();
+    let introspection = match source.text("graphql.introspection")?.unwrap_or("authenticated") {
+        "always" => Introspection::Always,
+        "authenticated" => Introspection::Authenticated,
+        "never" => Introspection::Never,
+        _ => {
+            let message = "write \"always\", \"authenticated\" or \"never\"";
+            return Err(Error::bad_input("graphql.introspection", message));
+        }
+    };
+    Ok(TransportOptions {
+        limits: QueryLimits {
+            max_bytes: whole(source, "graphql.max_bytes", limits.max_bytes, 1, 16 << 20)?,
+            max_tokens: whole(source, "graphql.max_tokens", limits.max_tokens, 1, 1_000_000)?,
+            // async-graphql's own recursion ends at 32
+            max_depth: whole(source, "graphql.max_depth", limits.max_depth, 1, 30)?,
+            max_aliases: whole(source, "graphql.max_aliases", limits.max_aliases, 0, 100_000)?,
+            max_root_fields: whole(source, "graphql.max_root_fields", limits.max_root_fields, 1, 10_000)?,
+            max_root_mutations: whole(
+                source,
+                "graphql.max_root_mutations",
+                limits.max_root_mutations,
+                1,
+                1000,
+            )?,
+            max_directives: whole(source, "graphql.max_directives", limits.max_directives, 0, 100_000)?,
+            max_complexity: whole(source, "graphql.max_complexity", limits.max_complexity, 1, 10_000_000)?,
+        },
+        introspection,
+        max_body_bytes: whole(source, "listener.max_body_bytes", default.max_body_bytes, 1024, 64 << 20)?,
+        request_timeout: seconds(
+            source,
+            "listener.request_timeout",
+            default.request_timeout.as_secs(),
+            1,
+            3600,
+        )?,
+        max_concurrent_requests: whole(
+            source,
+            "listener.max_concurrent_requests",
+            default.max_concurrent_requests,
+            1,
+            1 << 20,
+        )?,
+        ..default
+    })
+}
+
+fn log(source: &Source) -> Result<Log> {
+    let format = match source.text("log.format")?.unwrap_or("human") {
+        "human" => LogFormat::Human,
+        "json" => LogFormat::Json,
+        _ => return Err(Error::bad_input("log.format", "write \"human\" or \"json\"")),
+    };
+    let level = source.text("log.level")?.unwrap_or("info").to_owned();
+    if level.is_empty() || tracing_subscriber::EnvFilter::try_new(&level).is_err() {
+        return Err(Error::bad_input(
+            "log.level",
+            "write a level or filter, such as info or secrethub=debug,warn",
+        ));
+    }
+    Ok(Log { format, level })
+}
+
+fn tokens(source: &Source) -> Result<Tokens> {
+    const YEAR: u64 = 366 * 24 * 3600;
+    let default_ttl = seconds(source, "tokens.default_ttl", 8 * 3600, 1, YEAR)?.as_secs();
+    let max_ttl = seconds(source, "tokens.max_ttl", 32 * 24 * 3600, 1, YEAR)?.as_secs();
+    if default_ttl > max_ttl {
+        return Err(Error::bad_input("tokens.default_ttl", "is longer than tokens.max_ttl"));
+    }
+    // a year fits
+    Ok(Tokens { default_ttl: default_ttl.cast_signed(), max_ttl: max_ttl.cast_signed() })
+}
+
+fn cluster_name(source: &Source) -> Result<String> {
+    let name = source.text("cluster.name")?.unwrap_or("secrethub");
+    let fits = (1..=64).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(Error::bad_input("cluster.name", "write 1 to 64 letters, digits, '.', '_' or '-'"))
+    }
+}
+
+/// A whole number within bounds.
+fn whole<T>(source: &Source, key: &'static str, default: T, least: u64, most: u64) -> Result<T>
+where
+    T: TryFrom<u64>,
+{
+    let out_of_bounds = || Error::bad_input(key, format!("write a whole number from {least} to {most}"));
+    match source.whole(key)? {
+        None => Ok(default),
+        Some(number) => u64::try_from(number)
+            .ok()
+            .filter(|number| (least..=most).contains(number))
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(out_of_bounds),
+    }
+}
+
+/// A duration such as `30s` or `8h`, within bounds in seconds.
+fn seconds(source: &Source, key: &'static str, default: u64, least: u64, most: u64) -> Result<Duration> {
+    let Some(text) = source.text(key)? else { return Ok(Duration::from_secs(default)) };
+    duration::parse(text)
+        .ok()
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| (least..=most).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| {
+            let bound = |seconds: u64| duration::format(i64::try_from(seconds).unwrap_or(i64::MAX));
+            let (least, most) = (bound(least), bound(most));
+            Error::bad_input(key, format!("write a duration such as 30s, 5m or 8h, from {least} to {most}"))
+        })
+}
+
+#[cfg(test)]
+mod tests;

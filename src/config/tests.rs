@@ -1,0 +1,176 @@
+use super::*;
+use std::os::unix::fs::PermissionsExt;
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config> {
+    let environment =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut source = Source::default();
+    source.add_toml(toml)?;
+    source.add_environment(&environment)?;
+    Config::from_source(&source, &environment)
+}
+
+#[test]
+fn a_store_is_all_that_is_needed() {
+    let config = load("[storage]\nurl = \"sqlite:x.db\"", &[]).unwrap();
+    assert_eq!(config.listener.address.to_string(), DEFAULT_ADDRESS);
+    assert_eq!(config.graphql.limits, QueryLimits::default());
+    assert_eq!(config.graphql.introspection, Introspection::Authenticated);
+    assert!(matches!(config.seal, Seal::Shamir));
+    assert!(matches!(config.storage.url, StoreUrl::Sqlite(_)));
+}
+
+#[test]
+fn everything_can_be_set_and_the_environment_and_flags_win() {
+    let toml = r#"
+        [listener]
+        address = "[::]:443"
+        tls_cert = "a.pem"
+        tls_key = "b.pem"
+        trusted_proxies = ["10.0.0.0/8", "::1"]
+        max_connections = 10
+        max_concurrent_requests = 5
+        request_timeout = "5s"
+        shutdown_timeout = "1m"
+        max_body_bytes = 4096
+        [storage]
+        url = "sqlite:x.db"
+        max_connections = 3
+        [seal]
+        type = "static"
+        key_env = "THE_KEY"
+        [graphql]
+        introspection = "never"
+        max_bytes = 1000
+        max_tokens = 100
+        max_depth = 5
+        max_aliases = 1
+        max_root_fields = 2
+        max_root_mutations = 3
+        max_directives = 4
+        max_complexity = 6
+        [audit]
+        partitions_ahead = 2
+        [log]
+        format = "json"
+        level = "secrethub=debug,warn"
+        [tokens]
+        default_ttl = "1h"
+        max_ttl = "2h"
+        [cluster]
+        name = "eu-1"
+        [cache]
+        bytes = 2000000
+    "#;
+    let environment = [
+        ("THE_KEY", KEY),
+        ("SECRETHUB_STORAGE__URL", "sqlite:y.db"),
+        ("SECRETHUB_GRAPHQL__MAX_DEPTH", "7"),
+        ("SECRETHUB_LISTENER__TRUSTED_PROXIES", "192.0.2.0/24, 192.0.3.1"),
+        ("SECRETHUB_ADDR", "http://x"),
+        ("SECRETHUB_TOKEN", "t"),
+        ("SECRETHUB_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let config = load(toml, &environment).unwrap();
+    assert!(matches!(&config.storage.url, StoreUrl::Sqlite(path) if path == Path::new("y.db")));
+    assert_eq!(config.graphql.limits.max_depth, 7);
+    assert_eq!(config.graphql.limits.max_complexity, 6);
+    assert_eq!(config.listener.trusted_proxies.len(), 2);
+    assert_eq!((config.tokens.default_ttl, config.tokens.max_ttl), (3600, 7200));
+    assert_eq!(config.listener.shutdown_timeout, Duration::from_secs(60));
+    assert!(matches!(&config.seal, Seal::Static(key) if key.expose()[1] == 1));
+    assert_eq!(config.log.format, LogFormat::Json);
+
+    let mut source = Source::default();
+    source.add_toml("[listener]\naddress = \"127.0.0.1:1\"\n[storage]\nurl = \"x.db\"").unwrap();
+    source.add_overrides(&[Override { key: "listener.address", value: "127.0.0.1:2".to_owned() }]);
+    let config = Config::from_source(&source, &BTreeMap::new()).unwrap();
+    assert_eq!(config.listener.address.port(), 2);
+}
+
+#[test]
+fn every_mistake_names_its_key_and_no_value() {
+    let table: &[(&str, &str)] = &[
+        ("", "storage.url"),
+        ("[storage]\nurl = \"mysql://u:s3cret@h/d\"", "storage.url"),
+        ("[storage]\nurl = 5", "storage.url"),
+        ("[storage]\nurl = \"x.db\"\nmax_connections = 0", "storage.max_connections"),
+        ("[storage]\nurl = \"x.db\"\nurll = \"s3cret\"", "storage.urll"),
+        ("[storrage]\nurl = \"x.db\"", "storrage.url"),
+        ("[storrage]", "storrage"),
+        ("storage = 1", "storage"),
+        ("[storage]\nurl = \"s3cret", "config"),
+        ("[listener]\naddress = \"localhost\"", "listener.address"),
+        ("[listener]\ntls_cert = \"a\"", "listener.tls_key"),
+        ("[listener]\ntls_key = \"a\"", "listener.tls_cert"),
+        ("[listener]\ntrusted_proxies = \"10.0.0.0/8\"", "listener.trusted_proxies"),
+        ("[listener]\ntrusted_proxies = [\"10.0.0.0/33\"]", "listener.trusted_proxies"),
+        ("[listener]\nmax_connections = -1", "listener.max_connections"),
+        ("[listener]\nmax_concurrent_requests = 0", "listener.max_concurrent_requests"),
+        ("[listener]\nrequest_timeout = 30", "listener.request_timeout"),
+        ("[listener]\nrequest_timeout = \"30 seconds\"", "listener.request_timeout"),
+        ("[listener]\nshutdown_timeout = \"2h\"", "listener.shutdown_timeout"),
+        ("[listener]\nmax_body_bytes = 1", "listener.max_body_bytes"),
+        ("[seal]\ntype = \"kms\"", "seal.type"),
+        ("[seal]\ntype = \"static\"", "seal.key_file"),
+        ("[seal]\nkey_env = \"X\"", "seal.key_env"),
+        ("[seal]\nkey_file = \"X\"", "seal.key_file"),
+        ("[seal]\ntype = \"static\"\nkey_env = \"NOT_SET\"", "seal.key_env"),
+        ("[seal]\ntype = \"static\"\nkey_file = \"/nonexistent\"", "seal.key_file"),
+        ("[graphql]\nintrospection = \"sometimes\"", "graphql.introspection"),
+        ("[graphql]\nmax_bytes = 0", "graphql.max_bytes"),
+        ("[graphql]\nmax_tokens = 0", "graphql.max_tokens"),
+        ("[graphql]\nmax_depth = 31", "graphql.max_depth"),
+        ("[graphql]\nmax_aliases = \"1\"", "graphql.max_aliases"),
+        ("[graphql]\nmax_root_fields = 0", "graphql.max_root_fields"),
+        ("[graphql]\nmax_root_mutations = 0", "graphql.max_root_mutations"),
+        ("[graphql]\nmax_directives = -1", "graphql.max_directives"),
+        ("[graphql]\nmax_complexity = 1.5", "graphql.max_complexity"),
+        ("[audit]\npartitions_ahead = 0", "audit.partitions_ahead"),
+        ("[log]\nformat = \"xml\"", "log.format"),
+        ("[log]\nlevel = \"a=b=c\"", "log.level"),
+        ("[tokens]\ndefault_ttl = \"never\"", "tokens.default_ttl"),
+        ("[tokens]\nmax_ttl = \"1000000h\"", "tokens.max_ttl"),
+        ("[tokens]\ndefault_ttl = \"3h\"\nmax_ttl = \"2h\"", "tokens.default_ttl"),
+        ("[cluster]\nname = \"a b\"", "cluster.name"),
+        ("[cache]\nbytes = 0", "cache.bytes"),
+    ];
+    for (toml, field) in table {
+        let toml = if toml.contains("storage") || toml.contains("storrage") || toml.is_empty() {
+            (*toml).to_owned()
+        } else {
+            format!("[storage]\nurl = \"x.db\"\n{toml}")
+        };
+        let error = load(&toml, &[]).err().unwrap_or_else(|| panic!("{toml} was taken"));
+        assert_eq!(error.field(), Some(*field), "{toml}: {error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+    let error = load("[storage]\nurl = \"x.db\"", &[("SECRETHUB_STORAGE__URLL", "s3cret")]).err().unwrap();
+    assert_eq!(error.field(), Some("SECRETHUB_STORAGE__URLL"));
+    let error = load("[storage]\nurl = \"x.db\"", &[("SECRETHUB_CACHE__BYTES", "many")]).err().unwrap();
+    assert_eq!(error.field(), Some("cache.bytes"));
+}
+
+#[test]
+fn the_seal_key_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let read = |text: &str, mode: u32| {
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        key::from_file(&path).map(|key| key.expose()[31])
+    };
+    assert_eq!(read(&format!("{KEY}\n"), 0o600).unwrap(), 31);
+    assert_eq!(read(&KEY.to_uppercase(), 0o400).unwrap(), 31);
+    assert_eq!(read("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", 0o600).unwrap(), 31);
+    assert_eq!(read("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", 0o600).unwrap(), 31);
+    for mode in [0o640, 0o604, 0o620, 0o660, 0o644] {
+        let error = read(KEY, mode).unwrap_err();
+        assert!(error.message().contains("chmod 600"), "{error}");
+    }
+    for text in ["", "abc", &KEY[2..], &format!("{KEY}00"), &"00".repeat(32), &"x".repeat(1000)] {
+        assert_eq!(read(text, 0o600).unwrap_err().field(), Some("seal.key_file"), "{text}");
+    }
+}

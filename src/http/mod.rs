@@ -1,0 +1,12 @@
+//! Floor 5: the doors. One `/graphql`, the system doors under `/v1`, health, and the connections that lead to them.
+
+pub mod bearer;
+pub mod body;
+pub mod client_address;
+pub mod ids;
+pub mod negotiation;
+pub mod params;
+pub mod respond;
+pub mod server;
+pub mod tls;
+pub mod transport;

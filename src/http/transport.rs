@@ -1,0 +1,320 @@
+//! The one door of the API: GraphQL over HTTP on `/graphql`.
+//!
+//! The order is that of the specification: method, `Accept`, `Content-Type`, size, parameters, document, execution. What
+//! goes wrong before the document is looked at has its HTTP status in either form of answer; from there on a client of
+//! `application/json` gets 200.
+
+use super::bearer::bearer;
+use super::body::{self, BodyError};
+use super::ids::{correlation_id, request_id};
+use super::negotiation::{Answer, accepted, is_json};
+use super::params::Params;
+use super::respond;
+use crate::error::{Error, ErrorCode, Result};
+use crate::graphql::documents::DocumentCache;
+use crate::graphql::errors::{log, sanitize, server_error};
+use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
+use async_graphql::parser::types::OperationType;
+use async_graphql::{ServerError, Value};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// Who may ask for the schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Introspection {
+    Always,
+    /// Whoever shows a valid token.
+    #[default]
+    Authenticated,
+    Never,
+}
+
+/// Settings of the door.
+#[derive(Debug, Clone)]
+pub struct TransportOptions {
+    pub limits: QueryLimits,
+    pub introspection: Introspection,
+    /// Bytes of a request's body. A secret of 1 MiB must fit with its JSON escapes.
+    pub max_body_bytes: usize,
+    /// From the first byte of the head to the answer.
+    pub request_timeout: Duration,
+    /// Requests in work at a time; more are turned away with 503.
+    pub max_concurrent_requests: usize,
+    /// Documents remembered, and the memory they may take in bytes.
+    pub max_documents: usize,
+    pub max_document_bytes: u64,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            limits: QueryLimits::default(),
+            introspection: Introspection::default(),
+            max_body_bytes: 2 * 1024 * 1024,
+            request_timeout: Duration::from_secs(30),
+            max_concurrent_requests: 2048,
+            max_documents: 1000,
+            max_document_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// Who calls, as the transport knows it.
+pub struct Call<'a> {
+    /// `None`: anonymous. An empty text is a malformed header, to be refused like an unknown token.
+    pub bearer: Option<&'a str>,
+    pub source_ip: Option<IpAddr>,
+    pub request_id: String,
+    pub correlation_id: Option<String>,
+    pub started: Instant,
+}
+
+/// What stands behind the door.
+pub trait Api: Send + Sync + 'static {
+    /// What resolvers find in their context.
+    type Context: Clone + Send + Sync + 'static;
+
+    fn context(&self, call: Call<'_>) -> Self::Context;
+
+    /// Whether the caller shows a valid token; asked only for introspection under [`Introspection::Authenticated`].
+    fn authenticate(&self, context: &Self::Context) -> impl Future<Output = Result<()>> + Send;
+
+    fn execute(
+        &self,
+        request: async_graphql::Request,
+    ) -> impl Future<Output = async_graphql::Response> + Send;
+}
+
+/// The handler of `/graphql`.
+pub struct GraphqlDoor<A> {
+    api: A,
+    documents: DocumentCache,
+    options: TransportOptions,
+    gate: Semaphore,
+}
+
+/// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`].
+struct Refusal {
+    status: Option<StatusCode>,
+    allow: Option<&'static str>,
+    error: Error,
+}
+
+impl Refusal {
+    fn status(status: StatusCode, message: &'static str) -> Self {
+        Self { status: Some(status), allow: None, error: Error::new(ErrorCode::BadUserInput, message) }
+    }
+}
+
+/// Of the document: answered by the rules of the form of the answer.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let status = match error.code() {
+            ErrorCode::Unavailable | ErrorCode::Internal => {
+                StatusCode::from_u16(error.code().http_status()).ok()
+            }
+            _ => None,
+        };
+        Self { status, allow: None, error }
+    }
+}
+
+impl<A: Api> GraphqlDoor<A> {
+    pub fn new(api: A, options: TransportOptions) -> Self {
+        Self {
+            api,
+            documents: DocumentCache::new(
+                options.limits,
+                connection_page_size,
+                options.max_documents,
+                options.max_document_bytes,
+            ),
+            gate: Semaphore::new(options.max_concurrent_requests),
+            options,
+        }
+    }
+
+    /// Answers one request. `source_ip` is the client's address as [`super::client_address`] finds it.
+    pub async fn handle<B>(&self, request: Request<B>, source_ip: Option<IpAddr>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+    {
+        let started = Instant::now();
+        let id = request_id();
+        let accepted = accepted(request.headers());
+        let form = accepted.unwrap_or(Answer::Json);
+        let Ok(_place) = self.gate.try_acquire() else {
+            let busy = Error::new(ErrorCode::Unavailable, "the server has too much to do: try again shortly")
+                .with_retry_after(1);
+            return refuse(form, &id, &busy.into());
+        };
+        let work = self.answer(request, source_ip, &id, started, accepted);
+        match tokio::time::timeout(self.options.request_timeout, work).await {
+            Ok(Ok(response)) => execution(form, &id, response),
+            Ok(Err(refusal)) => refuse(form, &id, &refusal),
+            Err(_) => {
+                let late = Error::new(
+                    ErrorCode::Unavailable,
+                    "the request took too long: it may or may not have had its effect",
+                );
+                refuse(form, &id, &late.into())
+            }
+        }
+    }
+
+    async fn answer<B>(
+        &self,
+        request: Request<B>,
+        source_ip: Option<IpAddr>,
+        id: &str,
+        started: Instant,
+        accepted: Option<Answer>,
+    ) -> Result<async_graphql::Response, Refusal>
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+    {
+        let (head, body) = request.into_parts();
+        let by_get = match head.method {
+            Method::POST => false,
+            Method::GET => true,
+            _ => return Err(not_allowed("GET, POST", "send GraphQL requests by POST or GET")),
+        };
+        if accepted.is_none() {
+            return Err(Refusal::status(
+                StatusCode::NOT_ACCEPTABLE,
+                "accept application/graphql-response+json or application/json",
+            ));
+        }
+        let params = if by_get { from_uri(&head.uri)? } else { self.from_body(&head.headers, body).await? };
+
+        let prepared =
+            self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
+        match prepared.operation.operation_type {
+            OperationType::Query => {}
+            OperationType::Mutation if by_get => {
+                return Err(not_allowed("POST", "mutations change something: send them by POST"));
+            }
+            OperationType::Mutation => {}
+            OperationType::Subscription => {
+                let message = "subscriptions are not served on this transport";
+                return Err(Error::new(ErrorCode::BadUserInput, message).into());
+            }
+        }
+        let context = self.api.context(Call {
+            bearer: bearer(&head.headers),
+            source_ip,
+            request_id: id.to_owned(),
+            correlation_id: correlation_id(&head.headers),
+            started,
+        });
+        self.admit_introspection(&prepared.operation, &context).await?;
+
+        let mut call = async_graphql::Request::new(params.query).variables(params.variables).data(context);
+        call.operation_name = params.operation_name;
+        call.set_parsed_query(prepared.document.parsed.clone());
+        Ok(self.api.execute(call).await)
+    }
+
+    async fn from_body<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
+    where
+        B: hyper::body::Body<Data = Bytes> + Unpin,
+    {
+        if !is_json(headers) {
+            return Err(Refusal::status(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send the request as 'Content-Type: application/json' in utf-8",
+            ));
+        }
+        let body = body::read(body, self.options.max_body_bytes).await.map_err(|error| match error {
+            BodyError::TooLarge => {
+                Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, "the request is larger than this server takes")
+            }
+            BodyError::Broken => Refusal::status(StatusCode::BAD_REQUEST, "the request's body broke off"),
+        })?;
+        Params::from_body(&body).map_err(malformed)
+    }
+
+    async fn admit_introspection(&self, operation: &OperationMeasure, context: &A::Context) -> Result<()> {
+        if !operation.cost.introspects {
+            return Ok(());
+        }
+        match self.options.introspection {
+            Introspection::Always => Ok(()),
+            Introspection::Authenticated => self.api.authenticate(context).await,
+            Introspection::Never => Err(Error::forbidden(
+                "introspection is turned off: the schema is in schema.graphql of the release",
+            )),
+        }
+    }
+}
+
+fn from_uri(uri: &http::Uri) -> Result<Params, Refusal> {
+    Params::from_uri(uri).map_err(malformed)
+}
+
+fn malformed(error: Error) -> Refusal {
+    Refusal { status: Some(StatusCode::BAD_REQUEST), allow: None, error }
+}
+
+fn not_allowed(allow: &'static str, message: &'static str) -> Refusal {
+    Refusal { allow: Some(allow), ..Refusal::status(StatusCode::METHOD_NOT_ALLOWED, message) }
+}
+
+/// The answer's body. `data` is left out when nothing was executed, as the specification wants it.
+#[derive(Serialize)]
+struct Out<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extensions: &'a BTreeMap<String, Value>,
+}
+
+fn execution(form: Answer, id: &str, mut response: async_graphql::Response) -> Response<Body> {
+    // a document that fails validation is not executed; its errors have no path
+    let executed = response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
+    for error in &mut response.errors {
+        sanitize(error, id);
+    }
+    let status = match form {
+        Answer::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    let out = Out {
+        errors: &response.errors,
+        data: executed.then_some(&response.data),
+        extensions: &response.extensions,
+    };
+    respond::json(status, form.content_type(), id, &out)
+}
+
+fn refuse(form: Answer, id: &str, refusal: &Refusal) -> Response<Body> {
+    log(&refusal.error, id);
+    let status = refusal.status.unwrap_or_else(|| match form {
+        Answer::Json => StatusCode::OK,
+        Answer::GraphqlResponse => {
+            StatusCode::from_u16(refusal.error.code().http_status()).unwrap_or(StatusCode::BAD_REQUEST)
+        }
+    });
+    let errors = [server_error(&refusal.error, id)];
+    let out = Out { errors: &errors, data: None, extensions: &BTreeMap::new() };
+    let mut response = respond::json(status, form.content_type(), id, &out);
+    let headers = response.headers_mut();
+    if let Some(allow) = refusal.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(seconds) = refusal.error.retry_after_seconds() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+use super::*;
+use async_graphql::{EmptySubscription, Object, Schema};
+use http_body_util::BodyExt;
+
+struct Query;
+struct Mutation;
+
+#[derive(Clone)]
+struct Caller(Option<String>);
+
+#[Object]
+impl Query {
+    async fn hello(&self, name: Option<String>) -> String {
+        name.unwrap_or_default()
+    }
+    async fn caller(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<Option<String>> {
+        Ok(ctx.data::<Caller>()?.0.clone())
+    }
+    async fn broken(&self) -> async_graphql::Result<Option<String>> {
+        Err(std::io::Error::other("/secret/path").into())
+    }
+    async fn denied(&self) -> crate::error::Result<Option<String>> {
+        Err(Error::forbidden("no"))
+    }
+    async fn slow(&self) -> bool {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        true
+    }
+}
+
+#[Object]
+impl Mutation {
+    async fn change(&self) -> bool {
+        true
+    }
+}
+
+struct TestApi(Schema<Query, Mutation, EmptySubscription>);
+
+impl Api for TestApi {
+    type Context = Caller;
+    fn context(&self, call: Call<'_>) -> Caller {
+        Caller(call.bearer.map(ToOwned::to_owned))
+    }
+    async fn authenticate(&self, context: &Caller) -> Result<()> {
+        if context.0.as_deref() == Some("good") { Ok(()) } else { Err(Error::unauthenticated()) }
+    }
+    async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
+        self.0.execute(request).await
+    }
+}
+
+fn door(options: TransportOptions) -> GraphqlDoor<TestApi> {
+    GraphqlDoor::new(TestApi(Schema::new(Query, Mutation, EmptySubscription)), options)
+}
+
+struct Got {
+    status: u16,
+    headers: http::HeaderMap,
+    json: serde_json::Value,
+}
+
+impl Got {
+    fn code(&self) -> &str {
+        self.json["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+    }
+}
+
+async fn send(door: &GraphqlDoor<TestApi>, request: Request<Body>) -> Got {
+    let response = door.handle(request, None).await;
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let json = serde_json::from_slice(&bytes).unwrap();
+    Got { status: head.status.as_u16(), headers: head.headers, json }
+}
+
+const GRAPHQL: &str = "application/graphql-response+json";
+
+fn post(accept: &str, body: &str) -> Request<Body> {
+    Request::post("/graphql")
+        .header("content-type", "application/json")
+        .header("accept", accept)
+        .body(Body::from(body.to_owned()))
+        .unwrap()
+}
+
+fn get(query: &str) -> Request<Body> {
+    Request::get(format!("/graphql?{query}")).body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_query_is_answered_with_the_headers_of_every_answer() {
+    let door = door(TransportOptions::default());
+    let got = send(&door, post("*/*", r#"{"query":"{ hello(name: \"x\") }"}"#)).await;
+    assert_eq!((got.status, &got.json), (200, &serde_json::json!({"data": {"hello": "x"}})));
+    assert_eq!(got.headers["content-type"], "application/json; charset=utf-8");
+    assert_eq!(got.headers["cache-control"], "no-store");
+    assert!(!got.headers["x-request-id"].is_empty());
+    let got = send(&door, post(GRAPHQL, r#"{"query":"{ hello }"}"#)).await;
+    assert_eq!(got.headers["content-type"], "application/graphql-response+json; charset=utf-8");
+    let by_get = "query=query+A(%24n%3AString)%7Bhello(name%3A%24n)%7D+query+B%7Bhello%7D&operationName=A&variables=%7B%22n%22%3A%22y%22%7D";
+    assert_eq!(send(&door, get(by_get)).await.json, serde_json::json!({"data": {"hello": "y"}}));
+}
+
+#[tokio::test]
+async fn the_statuses_of_refused_requests() {
+    let door = door(TransportOptions { max_body_bytes: 10_000, ..TransportOptions::default() });
+    let with = |method: &str, content_type: &str, accept: &str, body: String| {
+        Request::builder()
+            .method(method)
+            .uri("/graphql")
+            .header("content-type", content_type)
+            .header("accept", accept)
+            .body(Body::from(body))
+            .unwrap()
+    };
+    let ok = || r#"{"query":"{ hello }"}"#.to_owned();
+    let json = "application/json";
+    // method, content type, accept, body, status
+    for (method, content_type, accept, body, status) in [
+        ("PUT", json, "*/*", ok(), 405),
+        ("DELETE", json, "*/*", ok(), 405),
+        ("OPTIONS", json, "*/*", String::new(), 405),
+        ("POST", json, "text/html", ok(), 406),
+        ("POST", "text/plain", "*/*", ok(), 415),
+        ("POST", "application/json; charset=latin1", "*/*", ok(), 415),
+        ("POST", "multipart/form-data; boundary=x", "*/*", ok(), 415),
+        ("POST", json, "*/*", "x".repeat(10_001), 413),
+        ("POST", json, "*/*", String::new(), 400),
+        ("POST", json, "*/*", "{ \"not a JSON".to_owned(), 400),
+        ("POST", json, "*/*", format!("[{}]", ok()), 400),
+        ("POST", json, "*/*", r#"{"query":{"a":1}}"#.to_owned(), 400),
+        // from here on it depends on the form of the answer
+        ("POST", json, json, r#"{"query":"{"}"#.to_owned(), 200),
+        ("POST", json, GRAPHQL, r#"{"query":"{"}"#.to_owned(), 400),
+        ("POST", json, json, r#"{"query":"{ nosuch }"}"#.to_owned(), 200),
+        ("POST", json, GRAPHQL, r#"{"query":"{ nosuch }"}"#.to_owned(), 400),
+        ("POST", json, GRAPHQL, r#"{"query":"{ hello }","operationName":"Nosuch"}"#.to_owned(), 400),
+        ("POST", json, GRAPHQL, r#"{"query":"query($a:ID!){hello}","variables":{"a":null}}"#.to_owned(), 400),
+        ("POST", json, json, r#"{"query":"query($a:ID!){hello}","variables":{"a":null}}"#.to_owned(), 200),
+    ] {
+        let what = format!("{method} {content_type} {accept} {}", body.chars().take(60).collect::<String>());
+        let got = send(&door, with(method, content_type, accept, body)).await;
+        assert_eq!(got.status, status, "{what}: {}", got.json);
+        assert_eq!(got.code(), "BAD_USER_INPUT", "{what}: {}", got.json);
+        assert!(got.json.get("data").is_none(), "{what}");
+        if status == 405 {
+            assert_eq!(got.headers["allow"], "GET, POST");
+        }
+    }
+}
+
+#[tokio::test]
+async fn mutations_go_by_post_only() {
+    let door = door(TransportOptions::default());
+    for accept in ["application/json", GRAPHQL] {
+        let mut request = get("query=mutation%7Bchange%7D");
+        request.headers_mut().insert("accept", accept.parse().unwrap());
+        let got = send(&door, request).await;
+        assert_eq!((got.status, got.headers["allow"].to_str().unwrap()), (405, "POST"));
+        assert_eq!(
+            send(&door, post(accept, r#"{"query":"mutation{change}"}"#)).await.json["data"]["change"],
+            true
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_token_is_not_anonymous() {
+    let door = door(TransportOptions::default());
+    for (header, expected) in
+        [(None, serde_json::Value::Null), (Some("Basic x"), "".into()), (Some("Bearer t"), "t".into())]
+    {
+        let mut request = post("*/*", r#"{"query":"{caller}"}"#);
+        if let Some(header) = header {
+            request.headers_mut().insert("authorization", header.parse().unwrap());
+        }
+        assert_eq!(send(&door, request).await.json["data"]["caller"], expected);
+    }
+}
+
+#[tokio::test]
+async fn errors_of_resolvers_leave_with_a_code_or_as_internal() {
+    let door = door(TransportOptions::default());
+    let got = send(&door, post(GRAPHQL, r#"{"query":"{ broken hello }"}"#)).await;
+    assert_eq!((got.status, got.code()), (200, "INTERNAL"));
+    assert!(!got.json.to_string().contains("secret"), "{}", got.json);
+    assert_eq!(
+        got.json["errors"][0]["extensions"]["requestId"],
+        got.headers["x-request-id"].to_str().unwrap()
+    );
+    let got = send(&door, post(GRAPHQL, r#"{"query":"{ denied }"}"#)).await;
+    assert_eq!((got.status, got.code()), (200, "FORBIDDEN"));
+    assert_eq!(got.json["data"]["denied"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn introspection_is_a_setting() {
+    let body = r#"{"query":"{ __schema { queryType { name } } }"}"#;
+    for (setting, token, code) in [
+        (Introspection::Always, None, ""),
+        (Introspection::Authenticated, None, "UNAUTHENTICATED"),
+        (Introspection::Authenticated, Some("Bearer bad"), "UNAUTHENTICATED"),
+        (Introspection::Authenticated, Some("Bearer good"), ""),
+        (Introspection::Never, Some("Bearer good"), "FORBIDDEN"),
+    ] {
+        let door = door(TransportOptions { introspection: setting, ..TransportOptions::default() });
+        let mut request = post(GRAPHQL, body);
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", token.parse().unwrap());
+        }
+        let got = send(&door, request).await;
+        assert_eq!(got.code(), code, "{setting:?} {token:?}");
+        // the name of a type is no introspection of the schema
+        assert_eq!(
+            send(&door, post("*/*", r#"{"query":"{__typename}"}"#)).await.json["data"]["__typename"],
+            "Query"
+        );
+    }
+}
+
+#[tokio::test]
+async fn slow_requests_end_and_too_many_are_turned_away() {
+    let door = door(TransportOptions {
+        max_concurrent_requests: 1,
+        request_timeout: Duration::from_millis(300),
+        ..TransportOptions::default()
+    });
+    let slow = send(&door, post("*/*", r#"{"query":"{slow}"}"#));
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        send(&door, post("*/*", r#"{"query":"{hello}"}"#)).await
+    };
+    let (slow, second) = futures_util::future::join(slow, second).await;
+    assert_eq!((slow.status, slow.code()), (503, "UNAVAILABLE"));
+    assert_eq!((second.status, second.code()), (503, "UNAVAILABLE"));
+    assert_eq!(second.headers["retry-after"], "1");
+    assert_eq!(send(&door, post("*/*", r#"{"query":"{hello}"}"#)).await.status, 200);
+}

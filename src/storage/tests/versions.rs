@@ -1,0 +1,114 @@
+use super::secrets::secret;
+use crate::error::Result;
+use crate::storage::db::{Db, Tx};
+use crate::storage::secrets::{self, SecretRow, VersionInfo, VersionPage, VersionRow};
+use crate::storage::testing::{ODD, at, both_stores};
+use uuid::Uuid;
+
+async fn with_versions(tx: &mut Tx, path: &str, count: i64) -> Result<SecretRow> {
+    let row = SecretRow { version: count, ..secret(path) };
+    secrets::insert(tx, &row).await?;
+    for version in 1..=count {
+        let sealed = VersionRow {
+            secret_id: row.id,
+            version,
+            encrypted_data: Some(vec![0, 255, u8::try_from(version).unwrap()]),
+            key_version: 1 + version % 2,
+            created_at: at(version),
+            created_by: (version % 2 == 0).then(|| ODD.into()),
+            deleted_at: None,
+            destroyed: false,
+        };
+        secrets::insert_version(tx, &sealed).await?;
+        assert!(secrets::version(tx, row.id, version).await?.unwrap() == sealed);
+    }
+    Ok(row)
+}
+
+fn numbers(rows: &[VersionInfo]) -> Vec<i64> {
+    rows.iter().map(|row| row.version).collect()
+}
+
+async fn paging(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let row = with_versions(&mut tx, "a", 12).await?;
+    with_versions(&mut tx, "b", 3).await?;
+    let mut found = async |after, before, limit, backward| -> Result<Vec<i64>> {
+        let page = VersionPage { limit, after, before, backward };
+        Ok(numbers(&secrets::versions(&mut tx, row.id, &page).await?))
+    };
+    assert_eq!(found(None, None, 3, false).await?, [12, 11, 10]);
+    assert_eq!(found(Some(10), None, 3, false).await?, [9, 8, 7]);
+    assert_eq!(found(None, None, 2, true).await?, [2, 1]);
+    assert_eq!(found(None, Some(7), 2, true).await?, [9, 8]);
+    assert_eq!(found(Some(11), Some(8), 9, false).await?, [10, 9]);
+    Ok(())
+}
+
+async fn current(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let row = with_versions(&mut tx, "a", 2).await?;
+    let current = secrets::find_current(&mut tx, "a").await?.unwrap();
+    assert_eq!(current.secret, row);
+    assert_eq!(current.encrypted_data.as_deref(), Some(&[0, 255, 2][..]));
+    assert_eq!((current.deleted_at, current.destroyed), (None, false));
+    assert_eq!(current.version_created_at, at(2));
+    assert_eq!(current.version_created_by.as_deref(), Some(ODD));
+    assert!(secrets::find_current(&mut tx, "b").await?.is_none());
+    Ok(())
+}
+
+async fn deleting(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let row = with_versions(&mut tx, "a", 6).await?;
+    let other = with_versions(&mut tx, "b", 6).await?;
+    assert_eq!(secrets::set_deleted(&mut tx, row.id, &[1, 3, 99], Some(at(7))).await?, 2);
+    assert_eq!(secrets::set_deleted(&mut tx, row.id, &[], Some(at(7))).await?, 0);
+    assert_eq!(secrets::destroy(&mut tx, row.id, &[3, 4]).await?, 2);
+    assert_eq!(secrets::destroy(&mut tx, row.id, &[3, 4]).await?, 0, "they are destroyed already");
+    assert_eq!(secrets::set_deleted(&mut tx, row.id, &[1, 3], None).await?, 1, "3 cannot come back");
+    let third = secrets::version(&mut tx, row.id, 3).await?.unwrap();
+    assert!(third.encrypted_data.is_none() && third.destroyed && third.deleted_at == Some(at(7)));
+    assert!(secrets::version(&mut tx, row.id, 1).await?.unwrap().deleted_at.is_none());
+    assert_eq!(secrets::destroy_older_than(&mut tx, row.id, 5).await?, 3);
+    let untouched = secrets::version(&mut tx, other.id, 3).await?.unwrap();
+    assert!(untouched.encrypted_data.is_some() && !untouched.destroyed);
+
+    secrets::remove(&mut tx, row.id).await?;
+    assert!(secrets::version(&mut tx, row.id, 6).await?.is_none(), "versions go with their secret");
+    assert!(secrets::version(&mut tx, other.id, 6).await?.is_some());
+    // more than one statement's worth of numbers
+    let many: Vec<i64> = (1..=1200).collect();
+    assert_eq!(secrets::destroy(&mut tx, other.id, &many).await?, 6);
+    Ok(())
+}
+
+async fn rewrapping(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let row = with_versions(&mut tx, "a", 6).await?; // keys 2 1 2 1 2 1
+    secrets::destroy(&mut tx, row.id, &[2]).await?;
+    let left = secrets::sealed_under_other_key(&mut tx, 2, 100).await?;
+    let mut found: Vec<i64> = left.iter().map(|v| v.version).collect();
+    found.sort_unstable();
+    assert_eq!(found, [4, 6], "2 is destroyed, the others have that key");
+    assert_eq!(
+        secrets::sealed_under_other_key(&mut tx, 1, 100).await?.len(),
+        3,
+        "a newer key is another one too"
+    );
+    assert_eq!(secrets::sealed_under_other_key(&mut tx, 3, 2).await?.len(), 2, "the limit holds");
+
+    assert!(!secrets::replace_sealed(&mut tx, row.id, 4, b"not what is there", b"new", 2).await?);
+    assert!(secrets::replace_sealed(&mut tx, row.id, 4, &[0, 255, 4], b"new", 2).await?);
+    assert!(!secrets::replace_sealed(&mut tx, row.id, 4, &[0, 255, 4], b"again", 3).await?);
+    assert!(!secrets::replace_sealed(&mut tx, row.id, 2, b"", b"new", 2).await?, "destroyed stays destroyed");
+    assert!(!secrets::replace_sealed(&mut tx, Uuid::nil(), 4, b"new", b"x", 2).await?);
+    let replaced = secrets::version(&mut tx, row.id, 4).await?.unwrap();
+    assert!(replaced.encrypted_data.as_deref() == Some(b"new") && replaced.key_version == 2);
+    Ok(())
+}
+
+both_stores!(version_paging, paging);
+both_stores!(current_version, current);
+both_stores!(deleting_versions, deleting);
+both_stores!(rewrapping_versions, rewrapping);
