@@ -7,4 +7,6 @@ pub mod error;
 pub mod graphql;
 pub mod http;
 pub mod model;
+pub mod service;
 pub mod storage;
+pub mod tasks;

@@ -37,4 +37,4 @@ CREATE TABLE secret_versions (
     CHECK (NOT destroyed OR encrypted_data IS NULL)
 ) STRICT;
 -- what is left to rewrap after a rotation of the data key
-CREATE INDEX secret_versions_key ON secret_versions (key_version) WHERE encrypted_data IS NOT NULL;
+CREATE INDEX secret_versions_key ON secret_versions (key_version, secret_id, version) WHERE encrypted_data IS NOT NULL;

@@ -50,7 +50,10 @@ impl AuditFilter {
         for (index, name) in self.event_types.iter().enumerate() {
             if EventType::parse(name).is_none() {
                 let field = format!("filter.eventTypes[{index}]");
-                return Err(Error::bad_input(field, "there is no such event type: write one such as secret.accessed"));
+                return Err(Error::bad_input(
+                    field,
+                    "there is no such event type: write one such as secret.accessed",
+                ));
             }
         }
         Ok(Filter {
@@ -203,7 +206,10 @@ pub async fn verify(ctx: &OpContext, from: Option<i64>, to: Option<i64>) -> Resu
         return Err(Error::bad_input("fromSequence", "sequence numbers count from 1"));
     }
     if to.is_some_and(|to| to < first) {
-        return Err(Error::bad_input("toSequence", "the end lies before the beginning: give a higher number"));
+        return Err(Error::bad_input(
+            "toSequence",
+            "the end lies before the beginning: give a higher number",
+        ));
     }
     settle!(allowed(ctx, "verify_audit", EventType::AuditVerified))?;
     let app = ctx.app();
@@ -220,7 +226,10 @@ pub async fn verify(ctx: &OpContext, from: Option<i64>, to: Option<i64>) -> Resu
     };
     let last = to.unwrap_or(head.sequence).min(head.sequence);
     if first > last {
-        return Err(Error::bad_input("fromSequence", format!("the log ends at {}: give a lower number", head.sequence)));
+        return Err(Error::bad_input(
+            "fromSequence",
+            format!("the log ends at {}: give a lower number", head.sequence),
+        ));
     }
     Walk { ctx, public_key, first, last, head }.run().await
 }
@@ -301,7 +310,11 @@ impl Walk<'_> {
         for sequence in from..(from + CHUNK).min(self.head.sequence + 1) {
             let mut tx = self.ctx.app().read().await?;
             if store::range(&mut tx, sequence, sequence, 1).await.is_err() {
-                return Ok(bad(checked + sequence - from, sequence, "the event has a value that no writer of ours stored"));
+                return Ok(bad(
+                    checked + sequence - from,
+                    sequence,
+                    "the event has a value that no writer of ours stored",
+                ));
             }
         }
         Err(Error::internal("a range of audit events cannot be read, but each of its rows can"))
@@ -318,7 +331,12 @@ fn signed(point: &CheckpointRow) -> Result<SignedPoint> {
 }
 
 fn bad(checked: i64, sequence: i64, problem: &str) -> Verification {
-    Verification { valid: false, checked, first_bad_sequence: Some(sequence), problem: Some(problem.to_owned()) }
+    Verification {
+        valid: false,
+        checked,
+        first_bad_sequence: Some(sequence),
+        problem: Some(problem.to_owned()),
+    }
 }
 
 fn faulty(checked: i64, fault: &Fault) -> Verification {

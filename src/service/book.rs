@@ -81,9 +81,8 @@ impl PolicyBook {
 }
 
 fn compile(row: &PolicyRow) -> Result<CompiledPolicy> {
-    let document = Document::parse(&row.policy_document).map_err(|_| {
-        crate::storage::db::corrupt("policies", "policy_document", &row.name)
-    })?;
+    let document = Document::parse(&row.policy_document)
+        .map_err(|_| crate::storage::db::corrupt("policies", "policy_document", &row.name))?;
     Ok(CompiledPolicy::compile(&row.name, &document, row.deny_policy, row.max_ttl_seconds))
 }
 
@@ -101,7 +100,10 @@ pub fn check_names(field: &'static str, names: &[String]) -> Result<()> {
                 .map_err(|problem| Error::bad_input(format!("{field}[{index}]"), problem))?;
         }
         if names[..index].contains(name) {
-            return Err(Error::bad_input(format!("{field}[{index}]"), "a policy is named twice: name it once"));
+            return Err(Error::bad_input(
+                format!("{field}[{index}]"),
+                "a policy is named twice: name it once",
+            ));
         }
     }
     Ok(())

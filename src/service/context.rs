@@ -99,7 +99,8 @@ impl OpContext {
             None => return Err(self.reject(generation, None, "no token").await),
         };
         if caller.limited {
-            let counted = self.0.counted.get_or_try_init(|| tokens::count_use(self, generation, &caller)).await;
+            let counted =
+                self.0.counted.get_or_try_init(|| tokens::count_use(self, generation, &caller)).await;
             match counted {
                 Ok(()) => {}
                 Err(Attempt::Failed(error)) if error.code() == crate::error::ErrorCode::Unauthenticated => {
@@ -235,11 +236,18 @@ impl Access {
     }
 
     /// Requires the administration of an area for a read, and records the read.
-    pub(super) async fn administer_read(&self, area: Area, operation: &str, target: Option<&str>) -> Result<(), Attempt> {
+    pub(super) async fn administer_read(
+        &self,
+        area: Area,
+        operation: &str,
+        target: Option<&str>,
+    ) -> Result<(), Attempt> {
         let decision = self.administer(area, operation).await?;
         let mut event = self.granted(EventType::AdminAccessed, &decision);
         event.event_data = match target {
-            Some(target) => serde_json::json!({ "area": area.as_str(), "operation": operation, "target": target }),
+            Some(target) => {
+                serde_json::json!({ "area": area.as_str(), "operation": operation, "target": target })
+            }
             None => serde_json::json!({ "area": area.as_str(), "operation": operation }),
         };
         self.record(vec![event]).await

@@ -13,9 +13,10 @@ pub const MAX_METADATA: usize = 16 * 1024;
 pub fn ttl(field: &'static str, seconds: Option<i64>, max: i64) -> Result<Option<i64>> {
     match seconds {
         Some(seconds) if seconds < 1 => Err(Error::bad_input(field, "a lifetime is at least one second")),
-        Some(seconds) if seconds > max => {
-            Err(Error::bad_input(field, format!("the lifetime is over the maximum of {max} seconds: ask for less")))
-        }
+        Some(seconds) if seconds > max => Err(Error::bad_input(
+            field,
+            format!("the lifetime is over the maximum of {max} seconds: ask for less"),
+        )),
         other => Ok(other),
     }
 }
@@ -56,7 +57,10 @@ pub fn name(field: &'static str, value: Option<&str>) -> Result<Option<String>> 
     let Some(value) = value else { return Ok(None) };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if value.is_empty() || value.len() > 128 || !value.bytes().all(allowed) {
-        return Err(Error::bad_input(field, "write a name as 1 to 128 characters of letters, digits, '.', '_' and '-'"));
+        return Err(Error::bad_input(
+            field,
+            "write a name as 1 to 128 characters of letters, digits, '.', '_' and '-'",
+        ));
     }
     Ok(Some(value.to_owned()))
 }

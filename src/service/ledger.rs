@@ -13,9 +13,9 @@ use crate::crypto::audit::AuditSigner;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::model::clock::Clock;
+use crate::storage::audit as store;
 use crate::storage::audit::Head;
 use crate::storage::db::{Db, Tx};
-use crate::storage::audit as store;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
@@ -213,7 +213,8 @@ impl Ledger {
 
     fn push(&self, job: Box<dyn Job>) -> Result<()> {
         self.queue.try_send(job).map_err(|_| {
-            Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly").with_retry_after(1)
+            Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly")
+                .with_retry_after(1)
         })
     }
 }
@@ -224,7 +225,8 @@ impl Worker {
         let mut buffer = Vec::with_capacity(4096);
         while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut verdicts = Vec::with_capacity(batch.len());
-            let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters)).catch_unwind();
+            let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters))
+                .catch_unwind();
             let failure = match tokio::time::timeout(self.timeout, work).await {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
@@ -232,7 +234,12 @@ impl Worker {
                 Err(_) => Some(Error::unavailable("the store did not finish a batch in time")),
             };
             if let Some(error) = &failure {
-                tracing::warn!(code = error.code().as_str(), context = error.log_context(), jobs = batch.len(), "batch failed");
+                tracing::warn!(
+                    code = error.code().as_str(),
+                    context = error.log_context(),
+                    jobs = batch.len(),
+                    "batch failed"
+                );
             }
             let mut verdicts = verdicts.into_iter();
             for job in batch.drain(..) {

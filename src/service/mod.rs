@@ -3,11 +3,13 @@
 pub mod audit;
 mod book;
 mod cache;
-mod input;
 pub mod context;
+mod input;
 pub mod ledger;
 pub mod paging;
+pub mod partitions;
 pub mod policies;
+pub mod purge;
 pub mod roles;
 pub mod seal;
 pub mod secrets;
@@ -17,7 +19,7 @@ use crate::crypto::memory::Key32;
 use crate::error::Result;
 use crate::model::clock::Clock;
 use crate::storage::db::{Db, StoreUrl, Tx};
-use crate::storage::{migrations, partitions};
+use crate::storage::migrations;
 use book::PolicyBook;
 use cache::Caches;
 use ledger::{Ledger, Worker};
@@ -101,7 +103,7 @@ impl App {
     pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let db = Db::connect(&settings.store, settings.max_connections).await?;
         migrations::migrate(&db).await?;
-        partitions::ensure_months(&db, clock.now(), MONTHS_AHEAD).await?;
+        crate::storage::partitions::ensure_months(&db, clock.now(), MONTHS_AHEAD).await?;
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
         let (ledger, task) = Ledger::start(Worker {

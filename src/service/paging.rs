@@ -38,7 +38,8 @@ impl Cursor {
     }
 
     fn key(field: &'static str, cursor: &str) -> Result<String> {
-        let bad = || Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer");
+        let bad =
+            || Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer");
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| bad())?;
         String::from_utf8(bytes).map_err(|_| bad())
     }
@@ -83,7 +84,9 @@ impl Window {
     pub fn numbers(&self) -> Result<(Option<i64>, Option<i64>)> {
         let number = |field: &'static str, key: &Option<String>| {
             let parsed = key.as_deref().map(str::parse::<i64>).transpose();
-            parsed.map_err(|_| Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer"))
+            parsed.map_err(|_| {
+                Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer")
+            })
         };
         Ok((number("after", &self.after)?, number("before", &self.before)?))
     }
@@ -94,7 +97,9 @@ impl Window {
             return Err(Error::bad_input("last", "this list only goes forward: use 'first' and 'after'"));
         }
         let id = self.after.as_deref().map(Uuid::try_parse).transpose();
-        id.map_err(|_| Error::bad_input("after", "this is no cursor of this list: take one from an earlier answer"))
+        id.map_err(|_| {
+            Error::bad_input("after", "this is no cursor of this list: take one from an earlier answer")
+        })
     }
 
     /// Makes the answer from rows in the list's order, of which there may be one too many at the far end.

@@ -47,7 +47,7 @@ impl From<PolicyRow> for PolicyView {
         Self {
             id: row.id,
             name: row.name,
-            description: row.description,
+            description: (!row.description.is_empty()).then_some(row.description),
             document: row.policy_document.0,
             entity_bindings: row.entity_bindings.0,
             max_ttl_seconds: row.max_ttl_seconds,
@@ -127,7 +127,8 @@ fn check(input: &PolicyInput, now: DateTime<Utc>) -> Result<PolicyRow> {
     let mut bindings = Vec::with_capacity(input.entity_bindings.len());
     for (index, text) in input.entity_bindings.iter().enumerate() {
         let field = format!("entityBindings[{index}]");
-        let binding = Binding::parse(text).map_err(|problem| Error::bad_input(field.clone(), problem))?.to_string();
+        let binding =
+            Binding::parse(text).map_err(|problem| Error::bad_input(field.clone(), problem))?.to_string();
         if bindings.contains(&binding) {
             return Err(Error::bad_input(field, "an entity is named twice: name it once"));
         }
@@ -136,10 +137,14 @@ fn check(input: &PolicyInput, now: DateTime<Utc>) -> Result<PolicyRow> {
     Ok(PolicyRow {
         id: Uuid::new_v4(),
         name: input.name.clone(),
-        description: input::description(input.description.as_deref())?.filter(|text| !text.is_empty()),
+        description: input::description(input.description.as_deref())?.unwrap_or_default(),
         policy_document: Json(document),
         entity_bindings: TextArray(bindings),
-        max_ttl_seconds: input::ttl("maxTtlSeconds", input.max_ttl_seconds, crate::model::duration::MAX_SECONDS)?,
+        max_ttl_seconds: input::ttl(
+            "maxTtlSeconds",
+            input.max_ttl_seconds,
+            crate::model::duration::MAX_SECONDS,
+        )?,
         deny_policy: input.deny_policy,
         created_at: now,
         updated_at: now,
@@ -159,13 +164,16 @@ async fn create_once(ctx: &OpContext, input: &PolicyInput) -> Result<PolicyView,
     let decision = access.administer(Area::Policies, "create_policy").await?;
     let row = check(input, access.now)?;
     let mut event = access.granted(EventType::PolicyCreated, &decision);
-    event.event_data = json!({ "policy": row.name, "deny_policy": row.deny_policy, "document": as_text(&row) });
+    event.event_data =
+        json!({ "policy": row.name, "deny_policy": row.deny_policy, "document": as_text(&row) });
     let bound = access.event(EventType::PolicyBound);
     access
         .change(move |tx| {
             Box::pin(async move {
                 if store::count(tx).await? >= MAX_POLICIES {
-                    return Err(Error::conflict("there are 10000 policies, the most there can be: delete one first"));
+                    return Err(Error::conflict(
+                        "there are 10000 policies, the most there can be: delete one first",
+                    ));
                 }
                 store::insert(tx, &row).await?;
                 Ok(stored(row, &[], event, bound))
@@ -180,7 +188,12 @@ fn as_text(row: &PolicyRow) -> String {
 }
 
 /// The change that stored `row`; `bound` is recorded beside `event` if the bindings are not what they were.
-fn stored(row: PolicyRow, bindings_before: &[String], event: AuditEvent, mut bound: AuditEvent) -> Change<PolicyView> {
+fn stored(
+    row: PolicyRow,
+    bindings_before: &[String],
+    event: AuditEvent,
+    mut bound: AuditEvent,
+) -> Change<PolicyView> {
     let mut events = vec![event];
     if row.entity_bindings.0 != bindings_before {
         bound.event_data = json!({ "policy": row.name, "entities": row.entity_bindings.0 });
@@ -202,7 +215,8 @@ async fn update_once(ctx: &OpContext, input: &PolicyInput) -> Result<PolicyView,
     let decision = access.administer(Area::Policies, "update_policy").await?;
     let mut row = check(input, access.now)?;
     let mut event = access.granted(EventType::PolicyUpdated, &decision);
-    event.event_data = json!({ "policy": row.name, "deny_policy": row.deny_policy, "document": as_text(&row) });
+    event.event_data =
+        json!({ "policy": row.name, "deny_policy": row.deny_policy, "document": as_text(&row) });
     let bound = access.event(EventType::PolicyBound);
     access
         .change(move |tx| {
@@ -320,7 +334,11 @@ async fn explain_once(ctx: &OpContext, question: &Explain) -> Result<Explanation
     })
 }
 
-async fn policies_of(access: &Access, book: &PolicyBook, subject: &Subject) -> Result<Arc<[Arc<CompiledPolicy>]>> {
+async fn policies_of(
+    access: &Access,
+    book: &PolicyBook,
+    subject: &Subject,
+) -> Result<Arc<[Arc<CompiledPolicy>]>> {
     let (names, entities) = match subject {
         Subject::Myself => return Ok(Arc::clone(&access.policies)),
         Subject::Policies(names) => {
@@ -330,14 +348,17 @@ async fn policies_of(access: &Access, book: &PolicyBook, subject: &Subject) -> R
         Subject::Role(name) => {
             let mut tx = access.app().read().await?;
             let role = role_store::find(&mut tx, name).await?;
-            let role = role.ok_or_else(|| Error::not_found("there is no role of this name: check 'as.role'"))?;
+            let role =
+                role.ok_or_else(|| Error::not_found("there is no role of this name: check 'as.role'"))?;
             let entities = vec![format!("role:{name}"), format!("{}:{name}", role.entity_type)];
             (super::roles::token_policies(&role), entities)
         }
         Subject::TokenAccessor(accessor) => {
             let mut tx = access.app().read().await?;
-            let row = token_store::by_accessor(&mut tx, *accessor).await?.filter(|row| row.revoked_at.is_none());
-            let row = row.ok_or_else(|| Error::not_found("there is no live token with this accessor: check 'as'"))?;
+            let row =
+                token_store::by_accessor(&mut tx, *accessor).await?.filter(|row| row.revoked_at.is_none());
+            let row =
+                row.ok_or_else(|| Error::not_found("there is no live token with this accessor: check 'as'"))?;
             let mut entities: Vec<String> = row.entity.iter().cloned().collect();
             entities.extend(row.role_name.iter().map(|role| format!("{}:{role}", row.entity_type)));
             (row.policies.0, entities)

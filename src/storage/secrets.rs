@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use crate::storage::page::VersionPage;
 pub use crate::storage::secrets_versions::{
     VersionInfo, VersionRow, destroy, destroy_older_than, insert_version, replace_sealed,
-    sealed_under_other_key, set_deleted, version, versions,
+    sealed_under_older_key, set_deleted, version, versions,
 };
 
 /// A secret without its data.

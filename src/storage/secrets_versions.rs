@@ -151,12 +151,19 @@ pub async fn destroy_older_than(tx: &mut Tx, secret_id: Uuid, version: i64) -> R
     )
 }
 
-/// Versions whose data is sealed under another data key than this one: what is left to rewrap.
-pub async fn sealed_under_other_key(tx: &mut Tx, key_version: i64, limit: i64) -> Result<Vec<VersionRow>> {
-    // two ranges, since an index does not help with "<>"
+/// Versions whose data is sealed under an older data key than this one: what is left to rewrap, in order of (data key, secret,
+/// version), from the first after `after`, so that one that cannot be rewrapped does not hold up the rest.
+pub async fn sealed_under_older_key(
+    tx: &mut Tx,
+    key_version: i64,
+    after: Option<(i64, Uuid, i64)>,
+    limit: i64,
+) -> Result<Vec<VersionRow>> {
+    let (after_key, after_id, after_version) = after.unwrap_or_default();
     on!(tx, c => sqlx::query_as(select!(
-        " WHERE encrypted_data IS NOT NULL AND (key_version < $1 OR key_version > $1) LIMIT $2"
-    )).bind(key_version).bind(limit).fetch_all(c))
+        " WHERE encrypted_data IS NOT NULL AND key_version < $1 AND (key_version, secret_id, version) > ($2, $3, $4) \
+         ORDER BY key_version, secret_id, version LIMIT $5"
+    )).bind(key_version).bind(after_key).bind(after_id).bind(after_version).bind(limit).fetch_all(c))
 }
 
 /// Puts the same data sealed under another key in place of `old`; `false` if the stored data is not `old` any more.

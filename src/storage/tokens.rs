@@ -157,15 +157,12 @@ pub async fn revoke_of_role(
     on!(tx, c => sqlx::query_as(revoke!("role_id = $1")).bind(role_id).bind(now).bind(reason).fetch_all(c))
 }
 
-/// In order of their accessors, from the first after `after`; revoked and expired ones too.
-pub async fn list(tx: &mut Tx, after: Option<Uuid>, limit: i64) -> Result<Vec<TokenRow>> {
-    match after {
-        Some(after) => {
-            on!(tx, c => sqlx::query_as(select!(" WHERE accessor > $1 ORDER BY accessor LIMIT $2"))
-            .bind(after).bind(limit).fetch_all(c))
-        }
-        None => on!(tx, c => sqlx::query_as(select!(" ORDER BY accessor LIMIT $1")).bind(limit).fetch_all(c)),
-    }
+/// The tokens that are neither revoked nor expired at `now`, in order of their accessors, from the first after `after`.
+pub async fn list(tx: &mut Tx, now: DateTime<Utc>, after: Option<Uuid>, limit: i64) -> Result<Vec<TokenRow>> {
+    // the nil UUID comes before every accessor
+    on!(tx, c => sqlx::query_as(select!(
+        " WHERE accessor > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) ORDER BY accessor LIMIT $3"
+    )).bind(after.unwrap_or_default()).bind(now).bind(limit).fetch_all(c))
 }
 
 /// Removes up to `limit` tokens that expired or were revoked before this time. How many.

@@ -66,7 +66,8 @@ fn network(address: IpAddr) -> String {
 pub async fn login(ctx: &OpContext, role_id: &str, secret_id: Option<&str>) -> Result<Login> {
     // a text that is no UUID names no role; it is answered as any unknown one
     let role_id = Uuid::try_parse(role_id).ok();
-    let secret_id = secret_id.filter(|text| text.len() <= MAX_SECRET_ID).map(|text| Zeroizing::new(text.to_owned()));
+    let secret_id =
+        secret_id.filter(|text| text.len() <= MAX_SECRET_ID).map(|text| Zeroizing::new(text.to_owned()));
     settle!(login_once(ctx, role_id, secret_id.clone()))?
 }
 
@@ -110,7 +111,9 @@ async fn attempt(
     let failures = store::failures(tx, &subject).await?;
     failure.access_granted = Some(false);
     failure.event_data = json!({ "role_id": attempted.role_id.map(|id| id.to_string()) });
-    if let Some(until) = failures.as_ref().and_then(|row| row.locked_until).filter(|until| *until > attempted.now) {
+    if let Some(until) =
+        failures.as_ref().and_then(|row| row.locked_until).filter(|until| *until > attempted.now)
+    {
         failure.denial_reason = Some("locked out after too many failed logins".to_owned());
         let wait = u64::try_from((until - attempted.now).num_seconds().max(1)).unwrap_or(1);
         let error = Error::new(ErrorCode::RateLimited, "too many failed logins: wait before trying again");
@@ -127,7 +130,10 @@ async fn attempt(
             count_failure(tx, attempted, subject, failures).await?;
             failure.denial_reason = Some(reason.to_owned());
             failure.role_name = role.map(|role| role.role_name);
-            let error = Error::new(ErrorCode::Unauthenticated, "the login was refused: check RoleID, SecretID and the address it is used from");
+            let error = Error::new(
+                ErrorCode::Unauthenticated,
+                "the login was refused: check RoleID, SecretID and the address it is used from",
+            );
             Ok(Change::new(Err(error), failure, Vec::new()))
         }
     }
@@ -155,7 +161,8 @@ async fn find(tx: &mut Tx, attempted: &Attempted, key: &Key32) -> Result<Found> 
     if !role.bind_secret_id {
         return Ok(Ok((role, None)));
     }
-    let matching = |row: &SecretIdRow| presented.is_some_and(|hash| constant_time_eq(&row.secret_id_hash, &hash));
+    let matching =
+        |row: &SecretIdRow| presented.is_some_and(|hash| constant_time_eq(&row.secret_id_hash, &hash));
     let Some(row) = stored.filter(matching) else {
         return Ok(Err(("unknown or used up SecretID", Some(role))));
     };

@@ -138,7 +138,9 @@ impl Granting {
         }
         for name in token_policies(role) {
             let Some(policy) = self.book.get(&name).filter(|policy| !policy.is_deny()) else { continue };
-            if let Some(area) = Area::ALL.iter().find(|area| policy.covers_area(**area) && !self.areas.contains(area)) {
+            if let Some(area) =
+                Area::ALL.iter().find(|area| policy.covers_area(**area) && !self.areas.contains(area))
+            {
                 return Err(Error::forbidden(format!(
                     "the policy '{name}' of this role administers {area}, which this token does not: ask one that does"
                 )));
@@ -157,16 +159,28 @@ fn apply(row: &mut RoleRow, input: &RoleInput, max_token_ttl: i64) -> Result<()>
         book::check_names("tokenPolicies", names)?;
         row.token_policies = TextArray(names.clone());
     }
-    row.max_ttl_seconds = input::ttl("maxTtlSeconds", input.max_ttl_seconds, max_token_ttl)?.unwrap_or(row.max_ttl_seconds);
+    row.max_ttl_seconds =
+        input::ttl("maxTtlSeconds", input.max_ttl_seconds, max_token_ttl)?.unwrap_or(row.max_ttl_seconds);
     match input::ttl("ttlSeconds", input.ttl_seconds, row.max_ttl_seconds)? {
         Some(ttl) => row.ttl_seconds = ttl,
         None if row.ttl_seconds > row.max_ttl_seconds => row.ttl_seconds = row.max_ttl_seconds,
         None => {}
     }
-    row.secret_id_num_uses = input::count("secretIdNumUses", input.secret_id_num_uses)?.unwrap_or(row.secret_id_num_uses);
+    row.secret_id_num_uses =
+        input::count("secretIdNumUses", input.secret_id_num_uses)?.unwrap_or(row.secret_id_num_uses);
     row.token_num_uses = input::count("tokenNumUses", input.token_num_uses)?.unwrap_or(row.token_num_uses);
-    optional_ttl("secretIdTtlSeconds", input.secret_id_ttl_seconds, crate::model::duration::MAX_SECONDS, &mut row.secret_id_ttl_seconds)?;
-    optional_ttl("tokenPeriodSeconds", input.token_period_seconds, max_token_ttl, &mut row.token_period_seconds)?;
+    optional_ttl(
+        "secretIdTtlSeconds",
+        input.secret_id_ttl_seconds,
+        crate::model::duration::MAX_SECONDS,
+        &mut row.secret_id_ttl_seconds,
+    )?;
+    optional_ttl(
+        "tokenPeriodSeconds",
+        input.token_period_seconds,
+        max_token_ttl,
+        &mut row.token_period_seconds,
+    )?;
     if let Some(texts) = &input.bound_cidr_list {
         row.bound_cidr_list = TextArray(input::cidrs("boundCidrList", texts)?.to_strings());
     }
@@ -188,7 +202,10 @@ fn apply(row: &mut RoleRow, input: &RoleInput, max_token_ttl: i64) -> Result<()>
         row.metadata = Json(metadata);
     }
     if !row.bind_secret_id && row.bound_cidr_list.0.is_empty() {
-        return Err(Error::bad_input("bindSecretId", "without a SecretID a role must be bound to addresses: give 'boundCidrList'"));
+        return Err(Error::bad_input(
+            "bindSecretId",
+            "without a SecretID a role must be bound to addresses: give 'boundCidrList'",
+        ));
     }
     Ok(())
 }

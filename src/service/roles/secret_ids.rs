@@ -61,7 +61,10 @@ pub async fn generate_secret_id(ctx: &OpContext, input: GenerateSecretId) -> Res
     if let Some(own) = &input.secret_id
         && !(20..=512).contains(&own.len())
     {
-        return Err(Error::bad_input("secretId", "a SecretID of one's own has 20 to 512 characters, chosen at random"));
+        return Err(Error::bad_input(
+            "secretId",
+            "a SecretID of one's own has 20 to 512 characters, chosen at random",
+        ));
     }
     settle!(generate_once(ctx, &input))
 }
@@ -79,7 +82,13 @@ async fn generate_once(ctx: &OpContext, input: &GenerateSecretId) -> Result<Gene
             Box::pin(async move {
                 let role = store::find(tx, &input.role_name).await?.ok_or_else(no_such_role)?;
                 granting.check(&role)?;
-                let row = plan(&role, &input, now, author, hash(keys.barrier.keyring().secret_id_hmac(), role.role_id, &text))?;
+                let row = plan(
+                    &role,
+                    &input,
+                    now,
+                    author,
+                    hash(keys.barrier.keyring().secret_id_hmac(), role.role_id, &text),
+                )?;
                 if store::secret_id_by_hash(tx, role.role_id, &row.secret_id_hash).await?.is_some() {
                     return Err(Error::conflict("the role has this SecretID already: choose another"));
                 }
@@ -117,16 +126,25 @@ fn plan(
     let uses = match (input::count("numUses", input.num_uses)?, role.secret_id_num_uses) {
         (None, of_role) => of_role,
         (Some(asked), 0) => asked,
-        (Some(0), _) => return Err(Error::bad_input("numUses", "the role limits the uses: ask for a number")),
+        (Some(0), _) => {
+            return Err(Error::bad_input("numUses", "the role limits the uses: ask for a number"));
+        }
         (Some(asked), of_role) if asked > of_role => {
-            return Err(Error::bad_input("numUses", format!("the role allows at most {of_role} uses: ask for fewer")));
+            return Err(Error::bad_input(
+                "numUses",
+                format!("the role allows at most {of_role} uses: ask for fewer"),
+            ));
         }
         (Some(asked), _) => asked,
     };
     let cidrs = input::cidrs("boundCidrList", &input.bound_cidr_list)?;
-    let of_role = CidrList::parse(&role.bound_cidr_list.0).map_err(|(_, problem)| Error::internal(problem))?;
+    let of_role =
+        CidrList::parse(&role.bound_cidr_list.0).map_err(|(_, problem)| Error::internal(problem))?;
     if !of_role.is_empty() && !cidrs.is_empty() && !cidrs.is_subset_of(&of_role) {
-        return Err(Error::bad_input("boundCidrList", "the addresses go beyond the role's: name a part of them"));
+        return Err(Error::bad_input(
+            "boundCidrList",
+            "the addresses go beyond the role's: name a part of them",
+        ));
     }
     Ok(SecretIdRow {
         accessor: Uuid::new_v4(),
@@ -164,7 +182,8 @@ async fn destroy_once(ctx: &OpContext, role_name: &str, accessor: Uuid) -> Resul
                     return Err(Error::not_found("the role has no SecretID with this accessor: list them"));
                 }
                 store::remove_secret_id(tx, accessor).await?;
-                event.event_data = json!({ "role": role.role_name, "secret_id_accessor": accessor.to_string() });
+                event.event_data =
+                    json!({ "role": role.role_name, "secret_id_accessor": accessor.to_string() });
                 Ok(Change::new((), event, Vec::new()))
             })
         })
@@ -203,7 +222,11 @@ impl From<SecretIdRow> for SecretIdView {
 ///
 /// # Errors
 /// `NOT_FOUND`, `FORBIDDEN`, `BAD_USER_INPUT` at the paging arguments.
-pub async fn secret_ids(ctx: &OpContext, role_name: &str, page: PageRequest) -> Result<Connection<SecretIdView>> {
+pub async fn secret_ids(
+    ctx: &OpContext,
+    role_name: &str,
+    page: PageRequest,
+) -> Result<Connection<SecretIdView>> {
     settle!(secret_ids_once(ctx, role_name, &page))
 }
 

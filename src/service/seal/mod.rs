@@ -4,13 +4,13 @@ mod rekey;
 mod rotation;
 
 pub use rekey::{RekeyStatus, cancel_rekey, confirm_rekey, rekey_status, start_rekey, submit_rekey_share};
-pub use rotation::{RotatedKey, Rewrapped, rewrap, rotate_encryption_key};
 pub(super) use rotation::refresh_keyring;
+pub use rotation::{Rewrapped, RotatedKey, rewrap, rotate_encryption_key};
 
 use super::App;
 use super::context::{OpContext, settle};
 use super::ledger::{Attempt, Change, append};
-use super::tokens::{self, NewToken};
+use super::tokens::NewToken;
 use crate::crypto::audit::AuditSigner;
 use crate::crypto::barrier::Barrier;
 use crate::crypto::keyring::{DataKey, KeyError, Keyring, RootKey, unwrap_key, wrap};
@@ -132,7 +132,10 @@ pub(super) async fn load(app: &Arc<App>) -> Result<()> {
         return Ok(());
     };
     let root = RootKey::unwrap(key, &config.wrapped_root_key).map_err(|_| {
-        Error::bad_input("seal.key", "the key of the static seal does not open this store: configure the key it was made with")
+        Error::bad_input(
+            "seal.key",
+            "the key of the static seal does not open this store: configure the key it was made with",
+        )
     })?;
     let ctx = OpContext::system(Arc::clone(app), "auto-unseal");
     open(&ctx, root, &config).await
@@ -251,7 +254,10 @@ pub async fn unseal(ctx: &OpContext, share: &str) -> Result<SealStatus> {
     let config = read_config(app).await?.ok_or_else(Error::not_initialized)?;
     note_config(app, &config);
     if config.seal_type == "static" {
-        return Err(Error::bad_input("share", "this server has a static seal: start it with its key and it unseals itself"));
+        return Err(Error::bad_input(
+            "share",
+            "this server has a static seal: start it with its key and it unseals itself",
+        ));
     }
     let share = Share::parse(share)?;
     let (set_id, threshold) = shares_of(&config)?;
@@ -268,9 +274,13 @@ pub async fn unseal(ctx: &OpContext, share: &str) -> Result<SealStatus> {
     let unseal_key = collector.recover();
     desk.unseal = None;
     publish(app, |status| status.progress = 0);
-    let root = unseal_key
-        .and_then(|key| RootKey::unwrap(&key, &config.wrapped_root_key).ok())
-        .ok_or_else(|| Error::bad_input("share", "these shares do not make the key: enter all of them again, beginning with the first"))?;
+    let root =
+        unseal_key.and_then(|key| RootKey::unwrap(&key, &config.wrapped_root_key).ok()).ok_or_else(|| {
+            Error::bad_input(
+                "share",
+                "these shares do not make the key: enter all of them again, beginning with the first",
+            )
+        })?;
     open(ctx, root, &config).await?;
     Ok(app.seal.status.borrow().clone())
 }
@@ -304,7 +314,9 @@ async fn seal_once(ctx: &OpContext) -> Result<(), Attempt> {
     let decision = access.administer(Area::Seal, "seal").await?;
     let event = access.granted(EventType::SystemSealed, &decision);
     access
-        .change(move |_| Box::pin(async move { Ok(Change::new((), event, vec![super::cache::Effect::Sealed])) }))
+        .change(move |_| {
+            Box::pin(async move { Ok(Change::new((), event, vec![super::cache::Effect::Sealed])) })
+        })
         .await
 }
 
@@ -343,7 +355,8 @@ async fn read_keys(app: &App, root: RootKey, config: &SealConfigRow) -> Result<K
 }
 
 fn unwrap_row(root: &RootKey, row: &KeyringRow) -> Result<DataKey> {
-    let version = u32::try_from(row.version).map_err(|_| corrupt("keyring", "version", &row.version.to_string()))?;
+    let version =
+        u32::try_from(row.version).map_err(|_| corrupt("keyring", "version", &row.version.to_string()))?;
     Ok(root.unwrap_data_key(version, &row.wrapped_key)?)
 }
 

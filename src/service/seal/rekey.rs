@@ -141,10 +141,13 @@ async fn submit_once(ctx: &OpContext, share: &str) -> Result<RekeyStatus, Attemp
         return Ok(RekeyStatus::of(rekey));
     }
     let config = shamir_config(&access).await?;
-    let proven = rekey.old.recover().is_some_and(|key| RootKey::unwrap(&key, &config.wrapped_root_key).is_ok());
+    let proven =
+        rekey.old.recover().is_some_and(|key| RootKey::unwrap(&key, &config.wrapped_root_key).is_ok());
     if !proven {
         rekey.old.reset();
-        return Err(Error::bad_input("share", "these shares do not make the key: enter the quorum again").into());
+        return Err(
+            Error::bad_input("share", "these shares do not make the key: enter the quorum again").into()
+        );
     }
     let key = Key32::generate();
     let (set_id, texts) = split(&key, rekey.threshold, rekey.shares)?;
@@ -170,12 +173,18 @@ async fn confirm_once(ctx: &OpContext, share: &str) -> Result<RekeyStatus, Attem
         return Err(Error::conflict("no re-key is under way: start one first").into());
     };
     let Some(fresh) = rekey.fresh.as_mut() else {
-        return Err(Error::conflict("there are no new shares yet: give a quorum of the old ones first").into());
+        return Err(
+            Error::conflict("there are no new shares yet: give a quorum of the old ones first").into()
+        );
     };
     let share = Share::parse(share).map_err(Error::from)?;
     let index = share.index();
     if share.set_id() != fresh.set_id {
-        return Err(Error::bad_input("share", "this is not one of the new shares: show back those that were just handed out").into());
+        return Err(Error::bad_input(
+            "share",
+            "this is not one of the new shares: show back those that were just handed out",
+        )
+        .into());
     }
     if fresh.shown.contains(&index) {
         return Err(Error::bad_input("share", "this share was shown back already: show the next one").into());
@@ -211,7 +220,9 @@ async fn put_in_force(access: &Access, rekey: &Rekey) -> Result<(), Attempt> {
             Box::pin(async move {
                 let config = store::config(tx).await?.ok_or_else(Error::not_initialized)?;
                 if config.set_id != before {
-                    return Err(Error::conflict("the shares were changed on another node meanwhile: start again"));
+                    return Err(Error::conflict(
+                        "the shares were changed on another node meanwhile: start again",
+                    ));
                 }
                 store::replace_shares(tx, &set_id, shares, threshold, &wrapped, now).await?;
                 Ok(Change::new((), event, Vec::new()))

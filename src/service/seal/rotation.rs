@@ -6,8 +6,8 @@ use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::{App, secrets};
 use super::{Keys, store, unwrap_row};
-use crate::crypto::keyring::DataKey;
 use crate::crypto::audit::AuditSigner;
+use crate::crypto::keyring::DataKey;
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::Area;
@@ -46,9 +46,11 @@ async fn rotate_once(ctx: &OpContext) -> Result<RotatedKey, Attempt> {
         .change(move |tx| {
             Box::pin(async move {
                 let newest = store::keyring(tx).await?.last().map_or(0, |row| row.version);
-                let version = u32::try_from(newest + 1).map_err(|_| Error::internal("data key versions are used up"))?;
+                let version = u32::try_from(newest + 1)
+                    .map_err(|_| Error::internal("data key versions are used up"))?;
                 let wrapped_key = keyring.root().wrap_data_key(&DataKey::generate(version));
-                store::insert_key(tx, &KeyringRow { version: newest + 1, wrapped_key, created_at: now }).await?;
+                store::insert_key(tx, &KeyringRow { version: newest + 1, wrapped_key, created_at: now })
+                    .await?;
                 event.event_data = serde_json::json!({ "key_version": newest + 1 });
                 let rotated = RotatedKey { key_version: newest + 1, rotated_at: now };
                 Ok(Change::new(rotated, event, vec![Effect::Keyring]))
@@ -104,10 +106,10 @@ pub async fn rewrap(ctx: &OpContext) -> Result<Rewrapped> {
         let active = i64::from(keys.barrier.keyring().active().version());
         let rows = {
             let mut tx = app.read().await?;
-            secret_store::sealed_under_other_key(&mut tx, active, after, REWRAP_BATCH).await?
+            secret_store::sealed_under_older_key(&mut tx, active, after, REWRAP_BATCH).await?
         };
         let Some(last) = rows.last() else { break };
-        after = Some((last.secret_id, last.version));
+        after = Some((last.key_version, last.secret_id, last.version));
         let (fresh, damaged) = reseal(&keys, rows)?;
         done.damaged += damaged;
         done.records += settle!(replace(app, fresh.clone(), active))?;
@@ -150,8 +152,15 @@ async fn replace(app: &App, fresh: Vec<Resealed>, key_version: i64) -> Result<u6
                 let mut replaced = 0;
                 for (row, sealed) in &fresh {
                     let old = row.encrypted_data.as_deref().unwrap_or_default();
-                    let swapped =
-                        secret_store::replace_sealed(tx, row.secret_id, row.version, old, sealed, key_version).await?;
+                    let swapped = secret_store::replace_sealed(
+                        tx,
+                        row.secret_id,
+                        row.version,
+                        old,
+                        sealed,
+                        key_version,
+                    )
+                    .await?;
                     replaced += u64::from(swapped);
                 }
                 Ok(Change { value: replaced, events: Vec::new(), effects: Vec::new() })

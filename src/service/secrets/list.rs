@@ -44,7 +44,11 @@ async fn list_once(
     let access = ctx.access().await?;
     let window = page.window()?;
     if query.search.as_ref().is_some_and(|text| text.len() > MAX_SEARCH || text.contains('\0')) {
-        return Err(Error::bad_input("search", "the search text is longer than 200 bytes or has a NUL: shorten it").into());
+        return Err(Error::bad_input(
+            "search",
+            "the search text is longer than 200 bytes or has a NUL: shorten it",
+        )
+        .into());
     }
     let everything = access.decide(&Action::Administer(Area::Secrets)).allowed;
     let rows = collect(&access, query, &window, everything).await?;
@@ -88,12 +92,17 @@ async fn collect_range(
     range: Option<(String, String)>,
     found: &mut Vec<SecretRow>,
 ) -> Result<bool> {
-    let mut page =
-        Page { limit: CHUNK, after: window.after.clone(), before: window.before.clone(), backward: window.backward };
+    let mut page = Page {
+        limit: CHUNK,
+        after: window.after.clone(),
+        before: window.before.clone(),
+        backward: window.backward,
+    };
     loop {
         let mut rows = {
             let mut tx = access.app().read().await?;
-            store::list(&mut tx, range.clone(), query.secret_type.as_deref(), query.search.as_deref(), &page).await?
+            store::list(&mut tx, range.clone(), query.secret_type.as_deref(), query.search.as_deref(), &page)
+                .await?
         };
         let exhausted = rows.len() < usize::try_from(CHUNK).unwrap_or(usize::MAX);
         if window.backward {
@@ -132,7 +141,9 @@ fn ranges(access: &Access, query: &ListSecrets, everything: bool) -> Vec<Option<
     }
     let asked = prefix.map(|prefix| below(prefix.as_str()));
     let mut allowed = Vec::new();
-    for policy in access.policies.iter().filter(|policy| !policy.is_deny() && policy.covers_operation(Operation::List)) {
+    for policy in
+        access.policies.iter().filter(|policy| !policy.is_deny() && policy.covers_operation(Operation::List))
+    {
         match policy.patterns() {
             None => return vec![asked],
             Some(patterns) => allowed.extend(patterns.iter().map(|pattern| pattern.literal_prefix())),

@@ -133,11 +133,18 @@ impl Rights {
 }
 
 fn absent() -> Error {
-    Error::not_found("there is no such secret, or this token may not know of it: check the path and the token's policies")
+    Error::not_found(
+        "there is no such secret, or this token may not know of it: check the path and the token's policies",
+    )
 }
 
 /// Fills in which secret an event is about.
-fn about(mut event: AuditEvent, path: &SecretPath, row: Option<&SecretRow>, version: Option<i64>) -> AuditEvent {
+fn about(
+    mut event: AuditEvent,
+    path: &SecretPath,
+    row: Option<&SecretRow>,
+    version: Option<i64>,
+) -> AuditEvent {
     event.secret_path = Some(path.as_str().to_owned());
     event.secret_id = row.map(|row| row.id);
     event.secret_type = row.map(|row| row.secret_type.clone());

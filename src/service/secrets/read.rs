@@ -195,7 +195,11 @@ impl From<VersionInfo> for VersionView {
 ///
 /// # Errors
 /// `NOT_FOUND`, `BAD_USER_INPUT` at the paging arguments.
-pub async fn versions(ctx: &OpContext, path: &SecretPath, page: PageRequest) -> Result<Connection<VersionView>> {
+pub async fn versions(
+    ctx: &OpContext,
+    path: &SecretPath,
+    page: PageRequest,
+) -> Result<Connection<VersionView>> {
     settle!(versions_once(ctx, path, &page))
 }
 
@@ -218,7 +222,8 @@ async fn versions_once(
         let page = VersionPage { limit: window.page()?.limit, after, before, backward: window.backward };
         store::versions(&mut tx, row.secret.id, &page).await?
     };
-    let mut event = about(access.granted(EventType::SecretListed, rights.showing()), path, Some(&row.secret), None);
+    let mut event =
+        about(access.granted(EventType::SecretListed, rights.showing()), path, Some(&row.secret), None);
     event.event_data = json!({ "versions": rows.len() });
     access.record(vec![event]).await?;
     Ok(window.connection(rows, |row| Cursor::text(row.version.to_string()), VersionView::from))

@@ -12,7 +12,7 @@ use crate::model::policies::Operation;
 use crate::storage::secrets as store;
 use crate::storage::secrets::SecretRow;
 use chrono::{DateTime, Utc};
-use cron::Schedule;
+use croner::Cron;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use std::str::FromStr;
@@ -103,7 +103,10 @@ fn apply(row: &mut SecretRow, settings: UpdateSettings, now: DateTime<Utc>) -> R
             row.rotation_schedule = rotation.schedule;
         }
         if row.rotation_enabled && row.rotation_schedule.is_none() {
-            return Err(Error::bad_input("rotation.schedule", "rotation needs a schedule: write a cron expression"));
+            return Err(Error::bad_input(
+                "rotation.schedule",
+                "rotation needs a schedule: write a cron expression",
+            ));
         }
         row.next_rotation_at = next_rotation(row, now)?;
         changed.push("rotation");
@@ -118,19 +121,23 @@ fn check_rotation(rotation: &RotationInput) -> Result<()> {
     }
 }
 
-/// Five fields as in crontab(5) are read with second 0.
-fn parse_schedule(text: &str) -> Result<Schedule> {
-    let bad = || Error::bad_input("rotation.schedule", "not a cron expression: write minute hour day month weekday, such as 0 3 * * 1");
+fn parse_schedule(text: &str) -> Result<Cron> {
+    let bad = || {
+        Error::bad_input(
+            "rotation.schedule",
+            "not a cron expression: write minute hour day month weekday, such as 0 3 * * 1",
+        )
+    };
     if text.len() > 200 {
         return Err(bad());
     }
-    let with_seconds = if text.split_whitespace().count() == 5 { format!("0 {text}") } else { text.to_owned() };
-    Schedule::from_str(&with_seconds).map_err(|_| bad())
+    Cron::from_str(text).map_err(|_| bad())
 }
 
 fn next_rotation(row: &SecretRow, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     match (row.rotation_enabled, &row.rotation_schedule) {
-        (true, Some(schedule)) => Ok(parse_schedule(schedule)?.after(&now).next()),
+        // a schedule that never comes again (a past year) leaves no date
+        (true, Some(schedule)) => Ok(parse_schedule(schedule)?.find_next_occurrence(&now, false).ok()),
         _ => Ok(None),
     }
 }

@@ -134,7 +134,10 @@ async fn change_versions(
 ) -> Result<SecretView> {
     if let Some(versions) = &versions {
         if versions.is_empty() || versions.len() > MAX_VERSIONS {
-            return Err(Error::bad_input("versions", "name 1 to 1000 versions, or leave it out for the current one"));
+            return Err(Error::bad_input(
+                "versions",
+                "name 1 to 1000 versions, or leave it out for the current one",
+            ));
         }
         if versions.iter().any(|version| *version < 1) {
             return Err(Error::bad_input("versions", "versions count from 1"));
@@ -182,7 +185,9 @@ async fn check_versions(tx: &mut Tx, row: &SecretRow, versions: &[i64], fate: Fa
         let stored = store::version(tx, row.id, *version).await?;
         let stored = stored.ok_or_else(|| super::read::no_such_version(*version))?;
         if matches!(fate, Fate::Restore) && stored.destroyed {
-            return Err(Error::conflict(format!("version {version} is destroyed: its data is gone for good")));
+            return Err(Error::conflict(format!(
+                "version {version} is destroyed: its data is gone for good"
+            )));
         }
     }
     Ok(())

@@ -13,9 +13,9 @@ use crate::model::policies::Operation;
 use crate::storage::db::{Tx, corrupt};
 use crate::storage::secrets as store;
 use crate::storage::secrets::{SecretRow, VersionRow};
-use sqlx::types::Json;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use sqlx::types::Json;
 use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -211,7 +211,9 @@ async fn live_value(tx: &mut Tx, keys: &Keys, row: &SecretRow, version: i64) -> 
     let stored = stored.ok_or_else(|| super::read::no_such_version(version))?;
     let live = stored.encrypted_data.filter(|_| stored.deleted_at.is_none() && !stored.destroyed);
     let sealed = live.ok_or_else(|| {
-        Error::conflict(format!("version {version} is deleted or destroyed: restore it, or write a new value"))
+        Error::conflict(format!(
+            "version {version} is deleted or destroyed: restore it, or write a new value"
+        ))
     })?;
     let id = row.id.to_string();
     let plain = keys.barrier.open(&record_name(&id, version), &sealed)?;
@@ -241,7 +243,9 @@ fn fresh_row(writing: &Writing) -> SecretRow {
 pub(super) fn expect(row: Option<&SecretRow>, expected: Option<i64>) -> Result<()> {
     let current = row.map_or(0, |row| row.version);
     match expected {
-        Some(0) if current != 0 => Err(Error::conflict("the secret exists already: give its current version as expectedVersion")),
+        Some(0) if current != 0 => {
+            Err(Error::conflict("the secret exists already: give its current version as expectedVersion"))
+        }
         Some(expected) if expected != current => Err(Error::conflict(format!(
             "expected version {expected}, but the current version is {current}: read it again and decide anew"
         ))),
@@ -251,20 +255,27 @@ pub(super) fn expect(row: Option<&SecretRow>, expected: Option<i64>) -> Result<(
 
 pub(super) fn check_expected(expected: Option<i64>) -> Result<()> {
     match expected {
-        Some(version) if version < 0 => {
-            Err(Error::bad_input("expectedVersion", "versions count from 1; 0 means that there must be no secret yet"))
-        }
+        Some(version) if version < 0 => Err(Error::bad_input(
+            "expectedVersion",
+            "versions count from 1; 0 means that there must be no secret yet",
+        )),
         _ => Ok(()),
     }
 }
 
 fn serialise(data: &Value, limit: usize) -> Result<Zeroizing<Vec<u8>>> {
     if !data.is_object() {
-        return Err(Error::bad_input("data", "the value of a secret is a JSON object: write {\"value\": \"...\"}"));
+        return Err(Error::bad_input(
+            "data",
+            "the value of a secret is a JSON object: write {\"value\": \"...\"}",
+        ));
     }
     let plain = Zeroizing::new(serde_json::to_vec(data).map_err(Error::internal)?);
     if plain.len() > limit {
-        return Err(Error::bad_input("data", format!("the value is larger than {limit} bytes: store less in one secret")));
+        return Err(Error::bad_input(
+            "data",
+            format!("the value is larger than {limit} bytes: store less in one secret"),
+        ));
     }
     Ok(plain)
 }
@@ -305,7 +316,7 @@ mod tests {
             (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
             (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
             (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
-            (json!([1,2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
             (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
         ];
         for (mut target, patch, expected) in cases {

@@ -82,9 +82,9 @@ impl NewToken {
             None => random::token_text(PREFIX),
         };
         let at = |seconds: i64| {
-            self.now.checked_add_signed(Duration::seconds(seconds)).ok_or_else(|| {
-                Error::bad_input("ttlSeconds", "the lifetime is too long")
-            })
+            self.now
+                .checked_add_signed(Duration::seconds(seconds))
+                .ok_or_else(|| Error::bad_input("ttlSeconds", "the lifetime is too long"))
         };
         let earliest = |end: DateTime<Utc>| self.not_after.map_or(end, |limit| end.min(limit));
         let expires_at = self.ttl_seconds.map(at).transpose()?.map(earliest);
@@ -184,16 +184,21 @@ async fn create_once(ctx: &OpContext, input: &CreateToken) -> Result<Login, Atte
 fn plan(access: &Access, input: &CreateToken) -> Result<(NewToken, Vec<String>)> {
     let root = access.is_root();
     if access.caller.limited {
-        return Err(Error::forbidden("a token with a limited number of uses cannot make others: use another token"));
+        return Err(Error::forbidden(
+            "a token with a limited number of uses cannot make others: use another token",
+        ));
     }
     if input.no_parent && !root {
-        return Err(Error::forbidden("only the policy 'root' may make tokens without a parent: leave 'orphan' out"));
+        return Err(Error::forbidden(
+            "only the policy 'root' may make tokens without a parent: leave 'orphan' out",
+        ));
     }
     let mut warnings = Vec::new();
     let policies = policies(access, input, root, &mut warnings)?;
     let bound_cidr_list = addresses(access, input, root)?;
     let limits = access.app().limits();
-    let max = input::ttl("maxTtlSeconds", input.max_ttl_seconds, limits.max_token_ttl)?.unwrap_or(limits.max_token_ttl);
+    let max = input::ttl("maxTtlSeconds", input.max_ttl_seconds, limits.max_token_ttl)?
+        .unwrap_or(limits.max_token_ttl);
     let period = input::ttl("periodSeconds", input.period_seconds, limits.max_token_ttl)?;
     let ttl = input::ttl("ttlSeconds", input.ttl_seconds, max)?;
     let ttl = period.or(ttl).unwrap_or(limits.default_token_ttl.min(max));
@@ -204,7 +209,8 @@ fn plan(access: &Access, input: &CreateToken) -> Result<(NewToken, Vec<String>)>
     }
     let of_parent = |value: &Option<String>| if input.no_parent { None } else { value.clone() };
     let new = NewToken {
-        display_name: input::name("displayName", input.display_name.as_deref())?.unwrap_or_else(|| "token".to_owned()),
+        display_name: input::name("displayName", input.display_name.as_deref())?
+            .unwrap_or_else(|| "token".to_owned()),
         entity: of_parent(&access.caller.entity),
         entity_type: access.caller.entity_type.clone(),
         role_id: access.caller.role_id.filter(|_| !input.no_parent),
@@ -224,7 +230,12 @@ fn plan(access: &Access, input: &CreateToken) -> Result<(NewToken, Vec<String>)>
     Ok((new, warnings))
 }
 
-fn policies(access: &Access, input: &CreateToken, root: bool, warnings: &mut Vec<String>) -> Result<Vec<String>> {
+fn policies(
+    access: &Access,
+    input: &CreateToken,
+    root: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>> {
     book::check_names("policies", &input.policies)?;
     let mut policies = input.policies.clone();
     if root {
@@ -232,7 +243,9 @@ fn policies(access: &Access, input: &CreateToken, root: bool, warnings: &mut Vec
     }
     let held = |name: &String| access.policies.iter().any(|policy| **policy.name() == **name);
     if let Some(name) = policies.iter().find(|name| !held(name)) {
-        return Err(Error::forbidden(format!("this token does not hold the policy '{name}' and cannot pass it on")));
+        return Err(Error::forbidden(format!(
+            "this token does not hold the policy '{name}' and cannot pass it on"
+        )));
     }
     for policy in access.policies.iter().filter(|policy| policy.is_deny()) {
         if !policies.iter().any(|name| **name == **policy.name()) {
@@ -255,5 +268,8 @@ fn addresses(access: &Access, input: &CreateToken, root: bool) -> Result<Vec<Str
     if wanted.is_subset_of(own) {
         return Ok(wanted.to_strings());
     }
-    Err(Error::bad_input("boundCidrList", "the addresses go beyond those of the token that makes it: name a part of them"))
+    Err(Error::bad_input(
+        "boundCidrList",
+        "the addresses go beyond those of the token that makes it: name a part of them",
+    ))
 }

@@ -3,8 +3,9 @@
 mod issue;
 mod renew;
 
-pub use issue::{CreateToken, Login, create};
 pub(super) use issue::NewToken;
+pub use issue::{CreateToken, Login, create};
+pub(super) use renew::effects;
 pub use renew::{Renewed, renew, revoke};
 
 use super::App;
@@ -113,7 +114,11 @@ impl TokenState {
 }
 
 /// The token of this hash, if it exists and is not revoked.
-pub(super) async fn lookup(app: &App, hash: Option<[u8; 32]>, generation: i64) -> Result<Option<Arc<TokenState>>> {
+pub(super) async fn lookup(
+    app: &App,
+    hash: Option<[u8; 32]>,
+    generation: i64,
+) -> Result<Option<Arc<TokenState>>> {
     let Some(hash) = hash else { return Ok(None) };
     if let Some(state) = app.caches.token(&hash) {
         return Ok(Some(state));

@@ -47,7 +47,8 @@ async fn renew_once(
     increment_seconds: Option<i64>,
 ) -> Result<Renewed, Attempt> {
     let access = ctx.access().await?;
-    let increment = super::super::input::ttl("incrementSeconds", increment_seconds, access.app().limits().max_token_ttl)?;
+    let increment =
+        super::super::input::ttl("incrementSeconds", increment_seconds, access.app().limits().max_token_ttl)?;
     let target = find_target(&access, hash, accessor, "renew_token").await?;
     let now = access.now;
     let mut event = access.event(EventType::TokenRenewed);
@@ -58,7 +59,8 @@ async fn renew_once(
                 let row = row.ok_or_else(no_such_token)?;
                 let renewed = extend(&row, now, increment)?;
                 store::renew(tx, target, renewed.expires_at).await?;
-                event.event_data = json!({ "accessor": target.to_string(), "ttl_seconds": renewed.ttl_seconds });
+                event.event_data =
+                    json!({ "accessor": target.to_string(), "ttl_seconds": renewed.ttl_seconds });
                 Ok(Change::new(renewed, event, vec![Effect::Token(hash_of(&row)?)]))
             })
         })
@@ -101,7 +103,11 @@ pub async fn revoke(ctx: &OpContext, token: Option<&str>, accessor: Option<Uuid>
     settle!(revoke_once(ctx, hash, accessor))
 }
 
-async fn revoke_once(ctx: &OpContext, hash: Option<[u8; 32]>, accessor: Option<Uuid>) -> Result<usize, Attempt> {
+async fn revoke_once(
+    ctx: &OpContext,
+    hash: Option<[u8; 32]>,
+    accessor: Option<Uuid>,
+) -> Result<usize, Attempt> {
     let access = ctx.access().await?;
     let target = find_target(&access, hash, accessor, "revoke_token").await?;
     let now = access.now;
@@ -159,7 +165,10 @@ fn is_live(row: &TokenRow, now: DateTime<Utc>) -> bool {
 }
 
 fn hash_of(row: &TokenRow) -> Result<[u8; 32]> {
-    row.token_hash.as_slice().try_into().map_err(|_| corrupt("tokens", "token_hash", &row.accessor.to_string()))
+    row.token_hash
+        .as_slice()
+        .try_into()
+        .map_err(|_| corrupt("tokens", "token_hash", &row.accessor.to_string()))
 }
 
 fn no_such_token() -> Error {

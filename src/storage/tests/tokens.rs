@@ -144,7 +144,7 @@ async fn list_and_purge(db: Db) -> Result<()> {
     expected.sort_unstable();
     let mut found = Vec::new();
     while let Some(page) =
-        Some(tokens::list(&mut tx, found.last().copied(), 4).await?).filter(|page| !page.is_empty())
+        Some(tokens::list(&mut tx, at(4), found.last().copied(), 4).await?).filter(|page| !page.is_empty())
     {
         found.extend(page.into_iter().map(|row| row.accessor));
     }
@@ -164,7 +164,8 @@ async fn list_and_purge(db: Db) -> Result<()> {
         purged.push(removed);
     }
     assert_eq!(purged, [1; 4], "leaves first");
-    let left: Vec<_> = tokens::list(&mut tx, None, 9).await?.into_iter().map(|row| row.accessor).collect();
+    let left: Vec<_> =
+        tokens::list(&mut tx, at(4), None, 9).await?.into_iter().map(|row| row.accessor).collect();
     assert_eq!(left, [forever.accessor]);
     Ok(())
 }

@@ -87,16 +87,14 @@ async fn rewrapping(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let row = with_versions(&mut tx, "a", 6).await?; // keys 2 1 2 1 2 1
     secrets::destroy(&mut tx, row.id, &[2]).await?;
-    let left = secrets::sealed_under_other_key(&mut tx, 2, 100).await?;
-    let mut found: Vec<i64> = left.iter().map(|v| v.version).collect();
-    found.sort_unstable();
+    let left = secrets::sealed_under_older_key(&mut tx, 2, None, 100).await?;
+    let found: Vec<i64> = left.iter().map(|v| v.version).collect();
     assert_eq!(found, [4, 6], "2 is destroyed, the others have that key");
-    assert_eq!(
-        secrets::sealed_under_other_key(&mut tx, 1, 100).await?.len(),
-        3,
-        "a newer key is another one too"
-    );
-    assert_eq!(secrets::sealed_under_other_key(&mut tx, 3, 2).await?.len(), 2, "the limit holds");
+    assert!(secrets::sealed_under_older_key(&mut tx, 1, None, 100).await?.is_empty(), "none is older");
+    let first = secrets::sealed_under_older_key(&mut tx, 3, None, 2).await?;
+    assert_eq!(first.iter().map(|v| (v.key_version, v.version)).collect::<Vec<_>>(), [(1, 4), (1, 6)]);
+    let rest = secrets::sealed_under_older_key(&mut tx, 3, Some((1, row.id, 6)), 100).await?;
+    assert_eq!(rest.iter().map(|v| (v.key_version, v.version)).collect::<Vec<_>>(), [(2, 1), (2, 3), (2, 5)]);
 
     assert!(!secrets::replace_sealed(&mut tx, row.id, 4, b"not what is there", b"new", 2).await?);
     assert!(secrets::replace_sealed(&mut tx, row.id, 4, &[0, 255, 4], b"new", 2).await?);

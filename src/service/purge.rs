@@ -1,0 +1,50 @@
+//! Removing rows that no operation can reach any more. Nothing is audited: what they were is in the log.
+
+use super::context::{OpContext, settle};
+use super::ledger::{Attempt, Change};
+use crate::error::Result;
+use crate::storage::{roles, tokens};
+use chrono::Duration;
+
+/// Rows removed in one change.
+const STEP: i64 = 500;
+/// Tokens stay for a day after their end, so that what they made can still be found and ended with them.
+const TOKEN_REST: Duration = Duration::hours(24);
+
+/// What is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Tokens,
+    SecretIds,
+    LoginFailures,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Tokens, Self::SecretIds, Self::LoginFailures];
+}
+
+/// Removes up to 500 rows. Returns how many.
+///
+/// # Errors
+/// `SEALED`, `UNAVAILABLE`.
+pub async fn step(ctx: &OpContext, kind: Kind) -> Result<u64> {
+    settle!(step_once(ctx, kind))
+}
+
+async fn step_once(ctx: &OpContext, kind: Kind) -> Result<u64, Attempt> {
+    let app = ctx.app();
+    let now = app.clock().now();
+    let quiet = Duration::seconds(app.limits().lockout_seconds.saturating_mul(2).max(3600 * 48));
+    app.ledger
+        .change(app.caches.generation(), move |tx| {
+            Box::pin(async move {
+                let value = match kind {
+                    Kind::Tokens => tokens::purge(tx, now - TOKEN_REST, STEP).await?,
+                    Kind::SecretIds => roles::purge_secret_ids(tx, now, STEP).await?,
+                    Kind::LoginFailures => roles::purge_failures(tx, now - quiet, STEP).await?,
+                };
+                Ok(Change { value, events: Vec::new(), effects: Vec::new() })
+            })
+        })
+        .await
+}

@@ -1,0 +1,70 @@
+//! Floor 5: work that starts itself. Each task takes no input, may run on every node and at any time, does its work in
+//! small changes, and says what it did. A node that is sealed skips what needs the keys.
+
+mod housekeeping;
+
+use crate::error::ErrorCode;
+use crate::service::context::OpContext;
+use crate::service::{App, audit, partitions, seal};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+/// How often data that is still sealed with an older key is looked for.
+const REWRAP: Duration = Duration::from_secs(15);
+/// How often expired tokens, SecretIDs and login failures are removed.
+const PURGE: Duration = Duration::from_secs(60);
+/// How often the head of the audit log is kept as a checkpoint.
+const CHECKPOINT: Duration = Duration::from_secs(15 * 60);
+/// How often the next months' audit partitions are seen to.
+const PARTITIONS: Duration = Duration::from_secs(6 * 3600);
+
+/// Starts all tasks; they end when the set is dropped or shut down.
+#[must_use]
+pub fn start(app: &Arc<App>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(every(REWRAP, "rewrap", Arc::clone(app), |ctx| async move {
+        let done = seal::rewrap(&ctx).await?;
+        Ok((done.records > 0 || done.damaged > 0).then(|| format!("{done:?}")))
+    }));
+    tasks.spawn(every(PURGE, "purge", Arc::clone(app), |ctx| async move {
+        let done = housekeeping::purge(&ctx).await?;
+        Ok((done > 0).then(|| format!("{done} rows")))
+    }));
+    tasks.spawn(every(CHECKPOINT, "checkpoint", Arc::clone(app), |ctx| async move {
+        audit::keep_checkpoint(&ctx).await.map(|kept| kept.map(|sequence| format!("at {sequence}")))
+    }));
+    tasks.spawn(every(PARTITIONS, "partitions", Arc::clone(app), |ctx| async move {
+        let made = partitions::ensure(ctx.app()).await?;
+        Ok((!made.is_empty()).then(|| made.join(", ")))
+    }));
+    tasks
+}
+
+/// Runs a task on a timer, one run at a time. A failure is logged once, here, and tried again at the next tick.
+async fn every<F, R>(period: Duration, name: &'static str, app: Arc<App>, task: F)
+where
+    F: Fn(OpContext) -> R,
+    R: Future<Output = crate::error::Result<Option<String>>>,
+{
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match task(OpContext::system(Arc::clone(&app), name)).await {
+            Ok(Some(done)) => tracing::info!(task = name, done, "task"),
+            Ok(None) => {}
+            Err(error) if matches!(error.code(), ErrorCode::Sealed | ErrorCode::NotInitialized) => {}
+            Err(error) => {
+                tracing::warn!(
+                    task = name,
+                    code = error.code().as_str(),
+                    context = error.log_context(),
+                    "task failed"
+                );
+            }
+        }
+    }
+}
