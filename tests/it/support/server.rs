@@ -170,7 +170,7 @@ impl Server {
                 command
                     .args(["dev", "--listen", &format!("127.0.0.1:{}", self.port)])
                     .args(["--root-token", DEV_TOKEN, "--store", &self.database.url])
-                    .env("SECRETHUB_LOG__LEVEL", self.options.log_level);
+                    .args(["--log-level", self.options.log_level]);
             }
             Mode::Server => {
                 command.arg("server").arg("--config").arg(self.write_config());

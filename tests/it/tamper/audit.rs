@@ -200,7 +200,7 @@ async fn tail(store: Store) {
         lines.lines().take(usize::try_from(last - 3).unwrap()).map(|line| format!("{line}\n")).collect();
     let file = server.folder.path().join("cut.jsonl");
     std::fs::write(&file, cut).unwrap();
-    let against = format!("{last}:{}", text(&noted, "/hash"));
+    let against = format!("{last}:{}:{}", text(&noted, "/hash"), text(&noted, "/signature"));
     let (fine, said) = verify_offline(&server, &file, &["--public-key", &key, "--checkpoint", &against]);
     if fine || !names(&said, last - 2) {
         wrong.push(format!("cut file, ended well: {fine}: {said}"));
