@@ -1,0 +1,24 @@
+//! What can be asked, one file per noun.
+
+mod audit;
+mod node;
+mod policies;
+mod roles;
+mod seal;
+mod secrets;
+mod tokens;
+
+use async_graphql::MergedObject;
+
+/// What can be asked. Everything but `sealStatus` needs a token, and an unsealed server.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub struct QueryRoot(
+    node::NodeQuery,
+    seal::SealQuery,
+    tokens::TokenQuery,
+    secrets::SecretQuery,
+    policies::PolicyQuery,
+    roles::RoleQuery,
+    audit::AuditQuery,
+);

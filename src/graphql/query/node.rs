@@ -1,0 +1,37 @@
+//! Anything by its id.
+
+use crate::graphql::ids::NodeId;
+use crate::graphql::result::{Result, op};
+use crate::graphql::types::Node;
+use crate::service::{audit, policies, roles, secrets, tokens};
+use async_graphql::{Context, ID, Object};
+
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Anything by its id. Null if there is no such thing, or the caller may not know that there is: every fetch is
+    /// authorised like the query of its own type.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "An id that an earlier answer gave, such as `secret:0190163d-8694-739b-aea5-966c26f8ad91`."
+        )]
+        id: ID,
+    ) -> Result<Option<Node>> {
+        let op = op(ctx)?;
+        Ok(match NodeId::parse(&id)? {
+            NodeId::Secret(uuid) => secrets::by_id(op, uuid).await?.map(|view| Node::Secret(view.into())),
+            NodeId::Policy(uuid) => policies::by_id(op, uuid).await?.map(|view| Node::Policy(view.into())),
+            NodeId::Role(uuid) => roles::by_id(op, uuid).await?.map(|view| Node::Role(view.into())),
+            NodeId::Token(accessor) => {
+                tokens::by_accessor(op, accessor).await?.map(|info| Node::Token(info.into()))
+            }
+            NodeId::AuditEvent(uuid) => {
+                audit::by_event_id(op, uuid).await?.map(|event| Node::AuditEvent(event.into()))
+            }
+        })
+    }
+}
