@@ -11,6 +11,7 @@ use super::negotiation::{Answer, accepted, is_json};
 use super::params::Params;
 use super::respond;
 use crate::error::{Error, ErrorCode, Result};
+pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
 use crate::graphql::errors::{log, sanitize, server_error};
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
@@ -24,16 +25,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-
-/// Who may ask for the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Introspection {
-    Always,
-    /// Whoever shows a valid token.
-    #[default]
-    Authenticated,
-    Never,
-}
 
 /// Settings of the door.
 #[derive(Debug, Clone)]
