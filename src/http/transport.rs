@@ -11,6 +11,7 @@ use super::negotiation::{Answer, accepted, is_json};
 use super::params::Params;
 use super::respond;
 use crate::error::{Error, ErrorCode, Result};
+pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
 use crate::graphql::errors::{log, sanitize, server_error};
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
@@ -24,16 +25,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-
-/// Who may ask for the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Introspection {
-    Always,
-    /// Whoever shows a valid token.
-    #[default]
-    Authenticated,
-    Never,
-}
 
 /// Settings of the door.
 #[derive(Debug, Clone)]
@@ -191,7 +182,7 @@ impl<A: Api> GraphqlDoor<A> {
                 "accept application/graphql-response+json or application/json",
             ));
         }
-        let params = if by_get { from_uri(&head.uri)? } else { self.from_body(&head.headers, body).await? };
+        let params = if by_get { queried(&head.uri)? } else { self.posted(&head.headers, body).await? };
 
         let prepared =
             self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
@@ -221,7 +212,7 @@ impl<A: Api> GraphqlDoor<A> {
         Ok(self.api.execute(call).await)
     }
 
-    async fn from_body<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
+    async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -254,7 +245,7 @@ impl<A: Api> GraphqlDoor<A> {
     }
 }
 
-fn from_uri(uri: &http::Uri) -> Result<Params, Refusal> {
+fn queried(uri: &http::Uri) -> Result<Params, Refusal> {
     Params::from_uri(uri).map_err(malformed)
 }
 
