@@ -1,7 +1,7 @@
 CREATE TABLE policies (
     id UUID PRIMARY KEY,
     name TEXT COLLATE "C" NOT NULL CONSTRAINT policies_name_key UNIQUE CHECK (name <> ''),
-    description TEXT NOT NULL,
+    description TEXT,
     policy_document JSONB NOT NULL,
     -- entities that the policy holds for besides those whose token names it
     entity_bindings TEXT[] NOT NULL,

@@ -1,7 +1,7 @@
 CREATE TABLE policies (
     id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
     name TEXT NOT NULL UNIQUE CHECK (name <> ''),
-    description TEXT NOT NULL,
+    description TEXT,
     policy_document TEXT NOT NULL CHECK (json_valid(policy_document)),
     -- entities that the policy holds for besides those whose token names it
     entity_bindings TEXT NOT NULL CHECK (json_valid(entity_bindings)),

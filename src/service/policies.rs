@@ -47,7 +47,7 @@ impl From<PolicyRow> for PolicyView {
         Self {
             id: row.id,
             name: row.name,
-            description: (!row.description.is_empty()).then_some(row.description),
+            description: row.description,
             document: row.policy_document.0,
             entity_bindings: row.entity_bindings.0,
             max_ttl_seconds: row.max_ttl_seconds,
@@ -137,7 +137,7 @@ fn check(input: &PolicyInput, now: DateTime<Utc>) -> Result<PolicyRow> {
     Ok(PolicyRow {
         id: Uuid::new_v4(),
         name: input.name.clone(),
-        description: input::description(input.description.as_deref())?.unwrap_or_default(),
+        description: input::description(input.description.as_deref())?.filter(|text| !text.is_empty()),
         policy_document: Json(document),
         entity_bindings: TextArray(bindings),
         max_ttl_seconds: input::ttl(

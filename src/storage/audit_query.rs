@@ -19,7 +19,9 @@ pub struct Filter {
     /// Any of these; empty = every type.
     pub event_types: Vec<String>,
     pub actor_id: Option<String>,
-    /// A half-open range of secret paths, `[from, to)`.
+    /// `(path, end)`: the path itself, and what lies from `path.` up to `end`, which is left out. So `("prod.db", "prod.db/")` is
+    /// prod.db and all below it, without its neighbour prod.db-2, which sorts in between. A first half that ends with a dot
+    /// stands for what is below only.
     pub secret_path_prefix: Option<(String, String)>,
     pub lease_id: Option<Uuid>,
     pub access_granted: Option<bool>,
@@ -177,6 +179,9 @@ fn conditions<'a>(select: &mut Select<'a>, filter: &'a Filter) {
     if let Some((from, to)) = &filter.secret_path_prefix {
         select.and("secret_path >= $?", Arg::Text(from));
         select.and("secret_path < $?", Arg::Text(to));
+        if !from.ends_with('.') {
+            select.and("(secret_path = $? OR secret_path >= $? || '.')", Arg::Text(from));
+        }
     }
     if let Some(lease_id) = filter.lease_id {
         select.and("lease_id = $?", Arg::Uuid(lease_id));

@@ -4,19 +4,18 @@
 //! PostgreSQL: one pool, with a statement timeout. Loadable SQLite extensions are not compiled in.
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::storage::sqlite_pool::sqlite_pool;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{Postgres, Sqlite, Transaction};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 /// How long to wait for a connection of the pool.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process's lock on the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Which database, and where.
 #[derive(Clone, PartialEq, Eq)]
@@ -119,18 +118,9 @@ impl Db {
                     .busy_timeout(BUSY_TIMEOUT)
                     .pragma("cache_size", "-8192")
                     .statement_cache_capacity(256);
-                let writer = SqlitePoolOptions::new()
-                    .max_connections(1)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .test_before_acquire(false)
-                    .connect_with(options.clone())
-                    .await?;
-                let readers = SqlitePoolOptions::new()
-                    .max_connections(max_connections.clamp(1, 4))
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .test_before_acquire(false)
-                    .connect_with(options.pragma("query_only", "on"))
-                    .await?;
+                let writer = sqlite_pool(1, options.clone()).await?;
+                let readers =
+                    sqlite_pool(max_connections.clamp(1, 4), options.pragma("query_only", "on")).await?;
                 Ok(Self::Sqlite { writer, readers })
             }
             StoreUrl::Postgres(url) => {

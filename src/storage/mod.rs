@@ -17,6 +17,7 @@ pub mod seal;
 pub mod secrets;
 mod secrets_versions;
 mod select;
+mod sqlite_pool;
 pub mod tokens;
 pub mod types;
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub struct PolicyRow {
     pub id: Uuid,
     pub name: String,
-    pub description: String,
+    pub description: Option<String>,
     pub policy_document: Json<Value>,
     /// Entities that the policy holds for besides those whose token names it.
     pub entity_bindings: TextArray,

@@ -1,13 +1,14 @@
 //! Tokens: hashes, never the tokens themselves.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
-use crate::storage::select::changed_one;
+use crate::storage::page::Page;
+use crate::storage::select::{Arg, Select, bind_all, changed_one};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 /// One token. No `Debug`: it holds the hash.
@@ -157,12 +158,33 @@ pub async fn revoke_of_role(
     on!(tx, c => sqlx::query_as(revoke!("role_id = $1")).bind(role_id).bind(now).bind(reason).fetch_all(c))
 }
 
-/// The tokens that are neither revoked nor expired at `now`, in order of their accessors, from the first after `after`.
-pub async fn list(tx: &mut Tx, now: DateTime<Utc>, after: Option<Uuid>, limit: i64) -> Result<Vec<TokenRow>> {
-    // the nil UUID comes before every accessor
-    on!(tx, c => sqlx::query_as(select!(
-        " WHERE accessor > $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2) ORDER BY accessor LIMIT $3"
-    )).bind(after.unwrap_or_default()).bind(now).bind(limit).fetch_all(c))
+/// A page of the tokens that are neither revoked nor expired at `now`, by accessor; the page's keys are accessors as texts.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `after` or `before` for a key that is no accessor.
+pub async fn list(tx: &mut Tx, now: DateTime<Utc>, page: &Page) -> Result<Vec<TokenRow>> {
+    let mut select = Select::new(select!(""));
+    select.when("revoked_at IS NULL");
+    select.and("(expires_at IS NULL OR expires_at > $?)", Arg::Time(now));
+    if let Some(after) = &page.after {
+        select.and("accessor > $?", Arg::Uuid(accessor_key("after", after)?));
+    }
+    if let Some(before) = &page.before {
+        select.and("accessor < $?", Arg::Uuid(accessor_key("before", before)?));
+    }
+    select.order(if page.backward { "accessor DESC" } else { "accessor" }, page.limit);
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<TokenRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
+}
+
+fn accessor_key(field: &'static str, text: &str) -> Result<Uuid> {
+    Uuid::parse_str(text)
+        .map_err(|_| Error::bad_input(field, "not a cursor of this list: use one that it returned"))
 }
 
 /// Removes up to `limit` tokens that expired or were revoked before this time. How many.

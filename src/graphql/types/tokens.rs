@@ -69,9 +69,9 @@ impl Token {
         self.0.entity.as_deref()
     }
 
-    /// What kind of entity that is: `admin`, `app` or `agent`.
-    async fn entity_type(&self) -> Option<&str> {
-        self.0.entity_type.as_deref()
+    /// What kind of caller holds it: `admin`, `app` or `agent`.
+    async fn entity_type(&self) -> &str {
+        &self.0.entity_type
     }
 
     /// The role whose login made it; null for one made otherwise.

@@ -43,7 +43,7 @@ impl Attempted {
     /// the role exists makes no difference.
     fn subject(&self) -> String {
         let role = self.role_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
-        let address = self.source_ip.map_or_else(|| "unknown".to_owned(), |address| network(address));
+        let address = self.source_ip.map_or_else(|| "unknown".to_owned(), network);
         format!("{role}|{address}")
     }
 }

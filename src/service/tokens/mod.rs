@@ -229,10 +229,9 @@ pub async fn list(ctx: &OpContext, page: PageRequest) -> Result<Connection<Token
 async fn list_once(ctx: &OpContext, page: &PageRequest) -> Result<Connection<TokenInfo>, Attempt> {
     let access = ctx.access().await?;
     let window = page.window()?;
-    let after = window.forward_uuid()?;
     access.administer_read(Area::Tokens, "tokens", None).await?;
     let mut tx = access.app().read().await?;
-    let rows = store::list(&mut tx, access.now, after, window.page()?.limit).await?;
+    let rows = store::list(&mut tx, access.now, &window.page()?).await?;
     Ok(window.connection(rows, |row| Cursor::text(row.accessor.to_string()), TokenInfo::from))
 }
 

@@ -36,6 +36,8 @@ async fn filters(db: Db) -> Result<()> {
     assert_eq!(numbers(&mut tx, below).await?, [3], "prod.dba does not lie below prod.db");
     let exact = Filter { secret_path_prefix: Some(("prod.db".into(), "prod.db\u{1}".into())), ..all.clone() };
     assert_eq!(numbers(&mut tx, exact).await?, [1]);
+    let within = Filter { secret_path_prefix: Some(("prod.db".into(), "prod.db/".into())), ..all.clone() };
+    assert_eq!(numbers(&mut tx, within).await?, [3, 1], "neither prod.dba nor prod.db-1");
     let lease = Filter { lease_id: events[5].lease_id, ..all.clone() };
     assert_eq!(numbers(&mut tx, lease).await?, [6]);
     let denied = Filter { access_granted: Some(false), ..all.clone() };

@@ -78,7 +78,7 @@ async fn together(url: &StoreUrl) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn four_at_once_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    for n in 0..5 {
+    for n in 0..20 {
         together(&StoreUrl::Sqlite(folder.path().join(format!("{n}.db")))).await;
     }
 }

@@ -1,5 +1,5 @@
 use super::audit::{bare, event};
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::storage::audit;
 use crate::storage::db::{Db, on};
@@ -89,5 +89,25 @@ async fn race(db: Db) -> Result<()> {
     Ok(())
 }
 
+/// Attaching waits for readers, and appends would wait for it: it gives up, and can be tried again.
+async fn in_the_way(db: Db) -> Result<()> {
+    if !db.is_postgres() {
+        return Ok(());
+    }
+    let now = time("2026-06-01T00:00:00Z");
+    let mut reader = db.read().await?;
+    audit::range(&mut reader, 0, 9, 9).await?;
+    assert_eq!(ensure_months(&db, now, 0).await.unwrap_err().code(), ErrorCode::Unavailable);
+    let mut tx = db.begin().await?;
+    audit::lock_head(&mut tx).await?;
+    audit::append(&mut tx, &[event(1)]).await?;
+    tx.commit().await?;
+    drop(reader);
+    assert_eq!(ensure_months(&db, now, 0).await?, ["audit_logs_y2026m06"]);
+    assert_eq!(places(&db).await?, ["audit_logs_y2026m06"]);
+    Ok(())
+}
+
+both_stores!(partitions_and_a_reader, in_the_way);
 both_stores!(partitions_by_month, months);
 both_stores!(partitions_made_by_several, race);

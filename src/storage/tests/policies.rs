@@ -12,7 +12,7 @@ fn policy(name: &str) -> PolicyRow {
     PolicyRow {
         id: Uuid::new_v4(),
         name: name.into(),
-        description: ODD.into(),
+        description: Some(ODD.into()),
         policy_document: Json(json!({"version": 1, "allowed_secrets": ["prod.db.*"], "odd": ODD, "n": null})),
         entity_bindings: TextArray(vec!["role:billing".into(), ODD.into(), String::new()]),
         max_ttl_seconds: Some(3600),
@@ -26,7 +26,7 @@ async fn round_trip(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let full = policy("full");
     let bare = PolicyRow {
-        description: String::new(),
+        description: None,
         entity_bindings: TextArray::default(),
         max_ttl_seconds: None,
         deny_policy: false,
@@ -42,7 +42,7 @@ async fn round_trip(db: Db) -> Result<()> {
     assert_eq!(policies::count(&mut tx).await?, 2, "a refused insert leaves the transaction usable");
 
     let changed = PolicyRow {
-        description: "new".into(),
+        description: Some("new".into()),
         policy_document: Json(json!([1])),
         entity_bindings: TextArray(vec!["x".into()]),
         max_ttl_seconds: Some(1),

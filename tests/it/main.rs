@@ -1,0 +1,20 @@
+//! Tests against the real `secrethub` program: each starts its own server, on its own store, and ends it.
+//!
+//! `SECRETHUB_TEST_POSTGRES_URL` must name a PostgreSQL server where databases may be made; `tests/run` starts one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test ends by panicking")]
+
+#[macro_use]
+mod support;
+
+mod access;
+mod commands;
+mod crash;
+mod faults;
+mod leaks;
+mod life;
+mod matrix;
+mod nodes;
+mod outage;
+mod rotation;
+mod tamper;
+mod tour;

@@ -1,0 +1,118 @@
+//! Several nodes on one PostgreSQL: one chain of audit events, one truth, changes seen by all.
+
+use crate::support::store::Database;
+use crate::support::writers::{Writers, all_there};
+use crate::support::{Options, Server, Store};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long a change may take to reach another node.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Two nodes, started at the same moment on an empty database, both unsealed. The first owns the database.
+async fn two_nodes() -> (Server, Server) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::fresh(Store::Postgres, folder.path()).await;
+    let shared = Database::at(database.url.clone());
+    let (mut one, mut two) = tokio::join!(
+        Server::start_on(database, folder, Options::server()),
+        Server::start_on(shared, tempfile::tempdir().unwrap(), Options::server()),
+    );
+    one.initialize().await;
+    one.unseal().await;
+    two.shares.clone_from(&one.shares);
+    two.root.clone_from(&one.root);
+    two.unseal().await;
+    (one, two)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_chain_and_one_truth() {
+    let (one, two) = two_nodes().await;
+    let (first, second) = (Writers::start(&one, 6, 1), Writers::start(&two, 6, 2));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (first, second) = (first.finish().await, second.finish().await);
+    assert!(!first.is_empty() && !second.is_empty(), "{} and {}", first.len(), second.len());
+    all_there(&two, &first).await;
+    all_there(&one, &second).await;
+    one.audit_is_whole().await;
+    two.audit_is_whole().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_reach_the_other_node() {
+    let (one, two) = two_nodes().await;
+    let root = one.root.clone();
+    let document =
+        |path: &str| json!({"version": 1, "allowed_secrets": [path], "allowed_operations": ["read"]});
+    one.create_policy("reader", document("n.*")).await;
+    let token = one.token_with(&["reader"], json!({})).await;
+    for version in 1..=3 {
+        one.put(&root, "n.a", json!({"of": version})).await.ok();
+        let read = two.read(&token, "n.a").await.ok();
+        let seen = Instant::now();
+        // a value once written is the one that is read, at once or as soon as the other node has heard of it
+        if read["secret"]["version"] != json!(version) {
+            while two.read(&token, "n.a").await.ok()["secret"]["version"] != json!(version) {
+                assert!(seen.elapsed() < SEEN_WITHIN, "the other node still reads an old version");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            eprintln!("version {version} seen after {:?}", seen.elapsed());
+        }
+    }
+    let update = "mutation($input: PolicyInput!) { updatePolicy(input: $input) { policy { name } } }";
+    one.as_root(update, json!({"input": {"name": "reader", "document": document("other.*")}})).await.ok();
+    gone(&two, &token, "a changed policy", |reply| reply.is_ok() && reply.data["secret"].is_null()).await;
+    one.as_root(update, json!({"input": {"name": "reader", "document": document("n.*")}})).await.ok();
+    gone(&two, &token, "a policy changed back", |reply| reply.is_ok() && !reply.data["secret"].is_null())
+        .await;
+    let revoke = "mutation($token: String) { revokeToken(input: {token: $token}) { revoked } }";
+    one.as_root(revoke, json!({"token": token})).await.ok();
+    gone(&two, &token, "a revoked token", |reply| reply.code() == Some("UNAUTHENTICATED")).await;
+}
+
+/// Reads by the other node until it answers as expected.
+async fn gone(node: &Server, token: &str, what: &str, expected: impl Fn(&crate::support::Reply) -> bool) {
+    let since = Instant::now();
+    loop {
+        let reply = node.read(token, "n.a").await;
+        if expected(&reply) {
+            eprintln!("{what}: seen after {:?}", since.elapsed());
+            return;
+        }
+        assert!(since.elapsed() < SEEN_WITHIN, "{what} is not seen by the other node: {}", reply.body);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A data key made by one node opens on the other, under load on both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_key_reaches_the_other_node() {
+    let (one, two) = two_nodes().await;
+    let writers = Writers::start(&two, 4, 0);
+    for _ in 0..3 {
+        one.as_root("mutation { rotateEncryptionKey { keyVersion } }", json!({})).await.ok();
+        one.put(&one.root, "n.rotated", json!({"k": "v"})).await.ok();
+        assert_eq!(two.read(&two.root, "n.rotated").await.ok()["secret"]["data"], json!({"k": "v"}));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let writes = writers.finish().await;
+    all_there(&one, &writes).await;
+    all_there(&two, &writes).await;
+    one.audit_is_whole().await;
+}
+
+/// One node killed under load leaves the other at work and the chain whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_killed_the_other_goes_on() {
+    let (one, mut two) = two_nodes().await;
+    let (first, second) = (Writers::start(&one, 4, 1), Writers::start(&two, 4, 2));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    two.kill9();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    one.put(&one.root, "n.after", json!({"k": "v"})).await.ok();
+    let mut writes = first.finish().await;
+    writes.extend(second.finish().await);
+    all_there(&one, &writes).await;
+    one.audit_is_whole().await;
+}

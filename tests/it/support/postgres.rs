@@ -1,0 +1,103 @@
+//! A PostgreSQL server that one test starts, crashes and starts again.
+
+use super::server::free_port;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+pub struct PostgresServer {
+    folder: tempfile::TempDir,
+    bin: PathBuf,
+    port: u16,
+    as_root: bool,
+}
+
+/// Where initdb and pg_ctl are: what tests/run found, or Debian's folder of the newest version.
+fn find_bin() -> PathBuf {
+    if let Ok(folder) = std::env::var("SECRETHUB_TEST_POSTGRES_BIN") {
+        return PathBuf::from(folder);
+    }
+    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL is installed: run tests/run")
+        .map(|entry| entry.unwrap().path().join("bin"))
+        .filter(|folder| folder.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop().expect("PostgreSQL is installed: run tests/run")
+}
+
+impl PostgresServer {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let as_root = rustix::process::geteuid().is_root();
+        if as_root {
+            assert!(Command::new("chown").arg("postgres").arg(folder.path()).status().unwrap().success());
+        }
+        let server = Self { folder, bin: find_bin(), port: free_port(), as_root };
+        let data = server.data();
+        server.must(
+            "initdb",
+            &["-D", &data, "-U", "secrethub", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
+        );
+        server.start_again();
+        server
+    }
+
+    fn data(&self) -> String {
+        self.folder.path().join("data").display().to_string()
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgres://secrethub@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends every process of the server at once, as a crash of its machine would.
+    pub fn crash(&self) {
+        self.must("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "-s", "stop"]);
+    }
+
+    pub fn start_again(&self) {
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=on",
+            self.port
+        );
+        let log = self.folder.path().join("log").display().to_string();
+        self.must(
+            "pg_ctl",
+            &["-D", &self.data(), "-l", &log, "-w", "-s", "-t", "60", "-o", &options, "start"],
+        );
+    }
+
+    fn must(&self, program: &str, arguments: &[&str]) {
+        let output = self.run(program, arguments);
+        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+        let program = self.bin.join(program);
+        let mut command = if self.as_root {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        // a file, not a pipe: the server that pg_ctl leaves behind would hold the pipe open
+        let errors = std::fs::File::create(self.folder.path().join("errors")).unwrap();
+        let status = command
+            .args(arguments)
+            .current_dir("/")
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(errors)
+            .status()
+            .unwrap();
+        let stderr = std::fs::read(self.folder.path().join("errors")).unwrap();
+        Output { status, stdout: Vec::new(), stderr }
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "-s", "stop"]);
+    }
+}

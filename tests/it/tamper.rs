@@ -1,0 +1,4 @@
+//! A store that somebody edited behind the server's back.
+
+mod audit;
+mod ciphertexts;
