@@ -183,7 +183,7 @@ impl<A: Api> GraphqlDoor<A> {
                 "accept application/graphql-response+json or application/json",
             ));
         }
-        let params = if by_get { from_uri(&head.uri)? } else { self.from_body(&head.headers, body).await? };
+        let params = if by_get { queried(&head.uri)? } else { self.posted(&head.headers, body).await? };
 
         let prepared =
             self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
@@ -215,7 +215,7 @@ impl<A: Api> GraphqlDoor<A> {
         Ok(response)
     }
 
-    async fn from_body<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
+    async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -248,7 +248,7 @@ impl<A: Api> GraphqlDoor<A> {
     }
 }
 
-fn from_uri(uri: &http::Uri) -> Result<Params, Refusal> {
+fn queried(uri: &http::Uri) -> Result<Params, Refusal> {
     Params::from_uri(uri).map_err(malformed)
 }
 
