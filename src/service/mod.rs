@@ -176,3 +176,9 @@ impl App {
         Ok(book)
     }
 }
+
+/// Runs to its end even if the caller goes away meanwhile: for operations that change the store and this node's memory, and
+/// must not be left between the two.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|failure| Err(crate::error::Error::internal(failure)))
+}
