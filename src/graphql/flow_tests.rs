@@ -6,6 +6,7 @@ use crate::model::clock::SystemClock;
 use crate::service::context::{OpContext, Origin};
 use crate::service::{App, HostIdentity, Limits, Settings};
 use crate::storage::db::StoreUrl;
+use async_graphql::parser::parse_query;
 use async_graphql::{Request, Variables};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -52,7 +53,9 @@ impl Node {
             token,
             origin,
         ));
-        serde_json::to_value(self.schema.execute(request).await).unwrap()
+        let mut response = self.schema.execute(request).await;
+        nulls::complete(&parse_query(query).unwrap(), None, &mut response);
+        serde_json::to_value(response).unwrap()
     }
 
     async fn data_with(&self, query: &str, variables: Value) -> Value {

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod errors;
 pub mod guard;
 pub mod ids;
+pub mod nulls;
 pub mod pages;
 pub mod result;
 pub mod scalars;

@@ -15,6 +15,7 @@ pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
 use crate::graphql::errors::{log, sanitize, server_error};
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
+use crate::graphql::nulls;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ServerError, Value};
 use axum::body::Body;
@@ -207,9 +208,11 @@ impl<A: Api> GraphqlDoor<A> {
         self.admit_introspection(&prepared.operation, &context).await?;
 
         let mut call = async_graphql::Request::new(params.query).variables(params.variables).data(context);
-        call.operation_name = params.operation_name;
+        call.operation_name.clone_from(&params.operation_name);
         call.set_parsed_query(prepared.document.parsed.clone());
-        Ok(self.api.execute(call).await)
+        let mut response = self.api.execute(call).await;
+        nulls::complete(&prepared.document.parsed, params.operation_name.as_deref(), &mut response);
+        Ok(response)
     }
 
     async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
