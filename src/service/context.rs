@@ -257,13 +257,42 @@ impl Access {
         self.app().ledger.record(self.generation, events).await
     }
 
-    pub(super) async fn change<T, F>(&self, change: F) -> Result<T, Attempt>
+    /// Makes a change that `event` is about. If the change itself refuses, that is recorded in place of `event`.
+    pub(super) async fn change<T, F>(&self, event: &AuditEvent, change: F) -> Result<T, Attempt>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
     {
-        self.app().ledger.change(self.generation, change).await
+        self.app().ledger.change(self.generation, Some(refusal(event)), change).await
     }
+
+    /// Refuses what the policies allow but another rule does not, on the record.
+    pub(super) async fn refuse(&self, event: &AuditEvent, error: Error) -> Attempt {
+        let mut event = refusal(event);
+        note_refusal(&mut event, &error);
+        match self.record(vec![event]).await {
+            Ok(()) => error.into(),
+            Err(failure) => failure,
+        }
+    }
+}
+
+/// The event of a change that did not come about.
+fn refusal(event: &AuditEvent) -> AuditEvent {
+    let about_secret = event.event_type.starts_with("secret.");
+    let event_type = if about_secret { EventType::SecretAccessDenied } else { EventType::AdminAccessDenied };
+    AuditEvent {
+        event_id: Uuid::now_v7(),
+        event_type: event_type.as_str().to_owned(),
+        access_granted: Some(false),
+        event_data: serde_json::json!({ "attempted": event.event_type }),
+        ..event.clone()
+    }
+}
+
+/// Says in the event why.
+pub(super) fn note_refusal(event: &mut AuditEvent, error: &Error) {
+    event.denial_reason = Some(format!("{}: {}", error.code().as_str(), error.message()));
 }
 
 /// Makes attempts until one settles. Each is decided anew, on what the last one learnt of other nodes' changes.

@@ -7,6 +7,7 @@
 //! A change does SQL and arithmetic only, never a network call: it runs while the whole node waits for the batch.
 
 use super::cache::{Caches, Effect};
+use super::context::note_refusal;
 use super::seal::KeySlot;
 use crate::crypto::audit as chain;
 use crate::crypto::audit::AuditSigner;
@@ -65,6 +66,10 @@ trait Job: Send {
     /// Whether it writes anything but its events.
     fn changes(&self) -> bool;
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(Vec<AuditEvent>, Vec<Effect>)>>;
+    /// What is recorded of a change that refused.
+    fn refusal(&mut self) -> Option<AuditEvent> {
+        None
+    }
     fn answer(self: Box<Self>, verdict: Verdict);
 }
 
@@ -106,6 +111,7 @@ impl Job for Recording {
 struct Changing<T, F> {
     generation: i64,
     change: Option<F>,
+    refusal: Option<AuditEvent>,
     outcome: Option<Result<T>>,
     reply: oneshot::Sender<Result<T, Attempt>>,
 }
@@ -140,6 +146,13 @@ where
             }
         }
         .boxed()
+    }
+    fn refusal(&mut self) -> Option<AuditEvent> {
+        let mut event = self.refusal.take()?;
+        if let Some(Err(error)) = &self.outcome {
+            note_refusal(&mut event, error);
+        }
+        Some(event)
     }
     fn answer(self: Box<Self>, verdict: Verdict) {
         let answer = match (verdict, self.outcome) {
@@ -197,17 +210,23 @@ impl Ledger {
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
     }
 
-    /// Runs a change, with its events, in the next batch, and waits until it is durable.
+    /// Runs a change, with its events, in the next batch, and waits until it is durable. If it refuses, it is undone with
+    /// its events, and `refusal` is recorded in their place.
     ///
     /// # Errors
-    /// What the change returned (it is then undone, its events too), or as [`Ledger::record`].
-    pub async fn change<T, F>(&self, generation: i64, change: F) -> Result<T, Attempt>
+    /// What the change returned, or as [`Ledger::record`].
+    pub async fn change<T, F>(
+        &self,
+        generation: i64,
+        refusal: Option<AuditEvent>,
+        change: F,
+    ) -> Result<T, Attempt>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Changing { generation, change: Some(change), outcome: None, reply }))?;
+        self.push(Box::new(Changing { generation, change: Some(change), refusal, outcome: None, reply }))?;
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
     }
 
@@ -272,10 +291,9 @@ impl Worker {
                 continue;
             }
             verdicts.push(Verdict::Durable);
-            if let Some((recorded, caused)) = run_one(job.as_mut(), &mut tx).await? {
-                events.extend(recorded);
-                effects.extend(caused);
-            }
+            let (recorded, caused) = run_one(job.as_mut(), &mut tx).await?;
+            events.extend(recorded);
+            effects.extend(caused);
         }
         if events.is_empty() && effects.is_empty() {
             return tx.commit().await;
@@ -298,20 +316,23 @@ impl Worker {
     }
 }
 
-/// Runs a job in its savepoint. `None`: it was refused and undone. An error: the store failed, and with it the batch.
-async fn run_one(job: &mut dyn Job, tx: &mut Tx) -> Result<Option<(Vec<AuditEvent>, Vec<Effect>)>> {
+/// Runs a job in its savepoint. One that refuses is undone; what remains is the record of that. An error: the store failed,
+/// and with it the batch.
+async fn run_one(job: &mut dyn Job, tx: &mut Tx) -> Result<(Vec<AuditEvent>, Vec<Effect>)> {
     if !job.changes() {
-        return job.run(tx).await.map(Some);
+        return job.run(tx).await;
     }
     tx.savepoint().await?;
     match job.run(tx).await {
         Ok(done) => {
             tx.release_savepoint().await?;
-            Ok(Some(done))
+            Ok(done)
         }
+        // the store's own failure says more than what undoing it may fail with
+        Err(error) if error.code() == ErrorCode::Unavailable => Err(error),
         Err(_) => {
             tx.rollback_to_savepoint().await?;
-            Ok(None)
+            Ok((job.refusal().into_iter().collect(), Vec::new()))
         }
     }
 }

@@ -168,7 +168,7 @@ async fn create_once(ctx: &OpContext, input: &PolicyInput) -> Result<PolicyView,
         json!({ "policy": row.name, "deny_policy": row.deny_policy, "document": as_text(&row) });
     let bound = access.event(EventType::PolicyBound);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 if store::count(tx).await? >= MAX_POLICIES {
                     return Err(Error::conflict(
@@ -219,7 +219,7 @@ async fn update_once(ctx: &OpContext, input: &PolicyInput) -> Result<PolicyView,
         json!({ "policy": row.name, "deny_policy": row.deny_policy, "document": as_text(&row) });
     let bound = access.event(EventType::PolicyBound);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let before = store::find(tx, &row.name).await?.ok_or_else(no_such_policy)?;
                 row.id = before.id;
@@ -250,7 +250,7 @@ async fn delete_once(ctx: &OpContext, name: &str) -> Result<(), Attempt> {
     event.event_data = json!({ "policy": input::shown(name) });
     let name = name.to_owned();
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 if !store::remove(tx, &name).await? {
                     return Err(no_such_policy());

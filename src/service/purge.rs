@@ -36,7 +36,7 @@ async fn step_once(ctx: &OpContext, kind: Kind) -> Result<u64, Attempt> {
     let now = app.clock().now();
     let quiet = Duration::seconds(app.limits().lockout_seconds.saturating_mul(2).max(3600 * 48));
     app.ledger
-        .change(app.caches.generation(), move |tx| {
+        .change(app.caches.generation(), None, move |tx| {
             Box::pin(async move {
                 let value = match kind {
                     Kind::Tokens => tokens::purge(tx, now - TOKEN_REST, STEP).await?,

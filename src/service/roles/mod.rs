@@ -257,7 +257,7 @@ async fn create_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Att
     let mut event = access.granted(EventType::RoleCreated, &decision);
     event.event_data = summary(&row);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 if store::by_id(tx, row.role_id).await?.is_some() {
                     return Err(Error::conflict("this RoleID is taken: choose another, or leave it out"));
@@ -301,7 +301,7 @@ async fn update_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Att
     let (input, now) = (input.clone(), access.now);
     let granting = Granting::of(&access).await?;
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let mut row = store::find(tx, &input.name).await?.ok_or_else(no_such_role)?;
                 let was_enabled = row.enabled;
@@ -340,7 +340,7 @@ async fn delete_once(ctx: &OpContext, name: &str) -> Result<(), Attempt> {
     let mut event = access.granted(EventType::RoleDeleted, &decision);
     let (name, now) = (name.to_owned(), access.now);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let row = store::find(tx, &name).await?.ok_or_else(no_such_role)?;
                 let ended = token_store::revoke_of_role(tx, row.role_id, now, "role deleted").await?;

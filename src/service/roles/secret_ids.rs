@@ -78,7 +78,7 @@ async fn generate_once(ctx: &OpContext, input: &GenerateSecretId) -> Result<Gene
     let (input, now, keys) = (input.clone(), access.now, access.keys.clone());
     let author = access.caller.actor_id.clone();
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let role = store::find(tx, &input.role_name).await?.ok_or_else(no_such_role)?;
                 granting.check(&role)?;
@@ -174,7 +174,7 @@ async fn destroy_once(ctx: &OpContext, role_name: &str, accessor: Uuid) -> Resul
     let mut event = access.granted(EventType::RoleSecretIdDestroyed, &decision);
     let role_name = role_name.to_owned();
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let role = store::find(tx, &role_name).await?.ok_or_else(no_such_role)?;
                 let row = store::secret_id_by_accessor(tx, accessor).await?;

@@ -337,7 +337,7 @@ async fn seal_once(ctx: &OpContext) -> Result<(), Attempt> {
     let decision = access.administer(Area::Seal, "seal").await?;
     let event = access.granted(EventType::SystemSealed, &decision);
     access
-        .change(move |_| {
+        .change(&event.clone(), move |_| {
             Box::pin(async move { Ok(Change::new((), event, vec![super::cache::Effect::Sealed])) })
         })
         .await

@@ -220,7 +220,7 @@ async fn put_in_force(access: &Access, rekey: &Rekey) -> Result<(), Attempt> {
     let mut event = access.event(EventType::SystemRekeyed);
     event.event_data = serde_json::json!({ "shares": shares, "threshold": threshold });
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let config = store::config(tx).await?.ok_or_else(Error::not_initialized)?;
                 if config.set_id != before {

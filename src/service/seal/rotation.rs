@@ -47,7 +47,7 @@ async fn rotate_once(ctx: &OpContext) -> Result<RotatedKey, Attempt> {
     let keyring = access.keys.barrier.keyring().clone();
     let now = access.now;
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let newest = store::keyring(tx).await?.last().map_or(0, |row| row.version);
                 let version = u32::try_from(newest + 1)
@@ -151,7 +151,7 @@ fn reseal(keys: &Keys, rows: Vec<VersionRow>) -> Result<(Vec<Resealed>, u64)> {
 
 async fn replace(app: &App, fresh: Vec<Resealed>, key_version: i64) -> Result<u64, Attempt> {
     app.ledger
-        .change(app.caches.generation(), move |tx| {
+        .change(app.caches.generation(), None, move |tx| {
             Box::pin(async move {
                 let mut replaced = 0;
                 for (row, sealed) in &fresh {

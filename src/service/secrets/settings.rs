@@ -61,10 +61,10 @@ pub async fn update_settings(ctx: &OpContext, settings: UpdateSettings) -> Resul
 async fn update_once(ctx: &OpContext, settings: &UpdateSettings) -> Result<SecretView, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Write, &settings.path).await?;
-    let mut event = access.granted(EventType::SecretUpdated, &decision);
+    let mut event = about(access.granted(EventType::SecretUpdated, &decision), &settings.path, None, None);
     let (settings, now) = (settings.clone(), access.now);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let path = settings.path.clone();
                 let mut row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;

@@ -103,19 +103,19 @@ async fn rollback_once(
 ) -> Result<SecretView, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Write, path).await?;
-    let event = access.granted(EventType::SecretUpdated, &decision);
-    let writing = Writing::new(&access, path, expected_version, event);
-    access.change(move |tx| Box::pin(roll_back(tx, writing, to_version))).await
+    let event = about(access.granted(EventType::SecretUpdated, &decision), path, None, None);
+    let writing = Writing::new(&access, path, expected_version, event.clone());
+    access.change(&event, move |tx| Box::pin(roll_back(tx, writing, to_version))).await
 }
 
 async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Delete, path).await?;
-    let mut event = access.granted(EventType::SecretDestroyed, &decision);
+    let mut event = about(access.granted(EventType::SecretDestroyed, &decision), path, None, None);
     event.event_data = json!({ "entire_secret": true });
     let path = path.clone();
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
                 store::remove(tx, row.id).await?;
@@ -154,11 +154,11 @@ async fn change_once(
 ) -> Result<SecretView, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, fate.operation(), path).await?;
-    let mut event = access.granted(fate.event(), &decision);
+    let mut event = about(access.granted(fate.event(), &decision), path, None, None);
     let (path, now) = (path.clone(), access.now);
     let versions = versions.map(<[i64]>::to_vec);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let mut row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
                 let versions = versions.unwrap_or_else(|| vec![row.version]);

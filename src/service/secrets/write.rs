@@ -96,11 +96,11 @@ async fn put_once(
 ) -> Result<SecretView, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Write, &input.path).await?;
-    let event = access.granted(EventType::SecretUpdated, &decision);
-    let writing = Writing::new(&access, &input.path, input.expected_version, event);
+    let event = about(access.granted(EventType::SecretUpdated, &decision), &input.path, None, None);
+    let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let (plain, extras) = (plain.clone(), extras.clone());
     access
-        .change(move |tx| {
+        .change(&event, move |tx| {
             Box::pin(async move {
                 let before = store::find_for_update(tx, writing.path.as_str()).await?;
                 expect(before.as_ref(), writing.expected_version)?;
@@ -127,12 +127,12 @@ pub async fn patch(ctx: &OpContext, input: PatchSecret) -> Result<SecretView> {
 async fn patch_once(ctx: &OpContext, input: &PatchSecret) -> Result<SecretView, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Write, &input.path).await?;
-    let event = access.granted(EventType::SecretUpdated, &decision);
-    let writing = Writing::new(&access, &input.path, input.expected_version, event);
+    let event = about(access.granted(EventType::SecretUpdated, &decision), &input.path, None, None);
+    let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let limit = access.app().limits().max_secret_bytes;
     let change = input.data.clone();
     access
-        .change(move |tx| {
+        .change(&event, move |tx| {
             Box::pin(async move {
                 let row = store::find_for_update(tx, writing.path.as_str()).await?;
                 let row = row.ok_or_else(super::absent)?;

@@ -171,7 +171,7 @@ async fn create_once(ctx: &OpContext, input: &CreateToken) -> Result<Login, Atte
         "ttl_seconds": login.ttl_seconds,
     });
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 store::insert(tx, &row).await?;
                 Ok(Change::new((), event, Vec::new()))

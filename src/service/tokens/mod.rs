@@ -138,7 +138,7 @@ pub(super) async fn count_use(ctx: &OpContext, generation: i64, caller: &TokenSt
     let (accessor, hash) = (caller.accessor, caller.hash);
     ctx.app()
         .ledger
-        .change(generation, move |tx| {
+        .change(generation, None, move |tx| {
             Box::pin(async move {
                 if !store::use_once(tx, accessor).await? {
                     return Err(Error::unauthenticated());

@@ -53,7 +53,7 @@ async fn renew_once(
     let now = access.now;
     let mut event = access.event(EventType::TokenRenewed);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let row = store::by_accessor(tx, target).await?.filter(|row| is_live(row, now));
                 let row = row.ok_or_else(no_such_token)?;
@@ -113,7 +113,7 @@ async fn revoke_once(
     let now = access.now;
     let mut event = access.event(EventType::TokenRevoked);
     access
-        .change(move |tx| {
+        .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let ended = store::revoke_tree(tx, target, now, "revoked").await?;
                 if ended.is_empty() {
