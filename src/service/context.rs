@@ -5,7 +5,7 @@ use super::ledger::{Attempt, Change};
 use super::seal::Keys;
 use super::tokens::{self, TokenState};
 use crate::crypto::primitives::sha256;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{ActorType, AuditEvent, EventType};
 use crate::model::policies::{Action, Area, Circumstances, CompiledPolicy, Decision, evaluate};
 use crate::storage::db::Tx;
@@ -103,7 +103,7 @@ impl OpContext {
                 self.0.counted.get_or_try_init(|| tokens::count_use(self, generation, &caller)).await;
             match counted {
                 Ok(()) => {}
-                Err(Attempt::Failed(error)) if error.code() == crate::error::ErrorCode::Unauthenticated => {
+                Err(Attempt::Failed(error)) if error.code() == ErrorCode::Unauthenticated => {
                     return Err(self.reject(generation, Some(&caller), "the token is used up").await);
                 }
                 Err(other) => return Err(other),
@@ -264,6 +264,26 @@ impl Access {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
     {
         self.app().ledger.change(self.generation, Some(refusal(event)), change).await
+    }
+
+    /// The outcome of a check outside the ledger; a refusal goes on the record, a mistake in the input does not.
+    pub(super) async fn unless_refused<T>(
+        &self,
+        event: &AuditEvent,
+        outcome: Result<T>,
+    ) -> Result<T, Attempt> {
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(error)
+                if matches!(
+                    error.code(),
+                    ErrorCode::Forbidden | ErrorCode::Conflict | ErrorCode::NotFound
+                ) =>
+            {
+                Err(self.refuse(event, error).await)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Refuses what the policies allow but another rule does not, on the record.

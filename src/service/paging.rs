@@ -41,7 +41,9 @@ impl Cursor {
         let bad =
             || Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer");
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| bad())?;
-        String::from_utf8(bytes).map_err(|_| bad())
+        // no key of ours has control characters, and PostgreSQL takes no text with a NUL
+        let key = String::from_utf8(bytes).map_err(|_| bad())?;
+        if key.chars().any(char::is_control) { Err(bad()) } else { Ok(key) }
     }
 }
 
