@@ -3,10 +3,8 @@
 use crate::error::{Error, Result};
 use crate::model::policies::{CompiledPolicy, Document};
 use crate::storage::policies::PolicyRow;
-use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use uuid::Uuid;
 
 /// The name of the one built-in policy.
 pub const ROOT: &str = "root";
@@ -14,8 +12,8 @@ pub const ROOT: &str = "root";
 static ROOT_POLICY: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| Arc::new(CompiledPolicy::root()));
 
 struct Entry {
-    id: Uuid,
-    updated_at: DateTime<Utc>,
+    /// What it was compiled from.
+    row: PolicyRow,
     policy: Arc<CompiledPolicy>,
 }
 
@@ -38,12 +36,13 @@ impl PolicyBook {
             }
             let known = before
                 .and_then(|book| book.entries.get(&row.name))
-                .filter(|entry| entry.id == row.id && entry.updated_at == row.updated_at);
+                // all of it: two changes within one tick of the clock have the same time
+                .filter(|entry| entry.row == row);
             let policy = match known {
                 Some(entry) => Arc::clone(&entry.policy),
                 None => Arc::new(compile(&row)?),
             };
-            book.entries.insert(row.name, Entry { id: row.id, updated_at: row.updated_at, policy });
+            book.entries.insert(row.name.clone(), Entry { row, policy });
         }
         Ok(book)
     }

@@ -281,6 +281,18 @@ pub enum Subject {
     Policies(Vec<String>),
 }
 
+impl Subject {
+    /// For the audit log.
+    fn shown(&self) -> String {
+        match self {
+            Self::Myself => "caller".to_owned(),
+            Self::TokenAccessor(accessor) => format!("token:{accessor}"),
+            Self::Role(name) => format!("role:{}", input::shown(name)),
+            Self::Policies(names) => format!("policies:{}", input::shown(&names.join(","))),
+        }
+    }
+}
+
 /// A question about access.
 #[derive(Debug, Clone)]
 pub struct Explain {
@@ -317,24 +329,34 @@ async fn explain_once(ctx: &OpContext, question: &Explain) -> Result<Explanation
         (None, None, Some(area)) => Action::Administer(area),
         _ => return Err(Error::bad_input("path", "give either 'path' and 'operation', or 'area'").into()),
     };
-    let policies = if matches!(question.subject, Subject::Myself) {
+    let myself = matches!(question.subject, Subject::Myself);
+    let mut event = access.event(EventType::AdminAccessed);
+    event.secret_path = question.path.as_ref().map(ToString::to_string);
+    let of = question.subject.shown();
+    event.event_data = json!({ "operation": "explain_access", "of": of });
+    let policies = if myself {
         Arc::clone(&access.policies)
     } else {
         access.administer(Area::Policies, "explain_access").await?;
         let book = access.app().policies(access.generation).await?;
-        policies_of(&access, &book, &question.subject).await?
+        let found = policies_of(&access, &book, &question.subject).await;
+        access.unless_refused(&event, found).await?
     };
     let circumstances = Circumstances {
         now: question.at.unwrap_or(access.now),
         source_ip: question.source_ip.or_else(|| {
-            access.ctx.origin().source_ip.filter(|_| matches!(question.subject, Subject::Myself))
+            access.ctx.origin().source_ip.filter(|_| myself)
         }),
         ttl_seconds: question.ttl_seconds,
     };
-    let decision = crate::model::policies::explain(&policies, &action, &circumstances);
-    let mut event = access.event(EventType::AdminAccessed);
-    event.secret_path = question.path.as_ref().map(ToString::to_string);
-    event.event_data = json!({ "operation": "explain_access", "allowed": decision.allowed });
+    let mut decision = crate::model::policies::explain(&policies, &action, &circumstances);
+    if let Some(name) = decision.decided_by.as_ref().filter(|_| myself && !decision.allowed)
+        && !access.decide(&Action::Administer(Area::Policies)).allowed
+    {
+        // whom a policy holds back may know which one, but not where it ends
+        decision.reason = format!("the deny policy '{name}' forbids this").into();
+    }
+    event.event_data = json!({ "operation": "explain_access", "of": of, "allowed": decision.allowed });
     access.record(vec![event]).await?;
     Ok(Explanation {
         allowed: decision.allowed,

@@ -99,7 +99,7 @@ async fn put_once(
     let event = about(access.granted(EventType::SecretUpdated, &decision), &input.path, None, None);
     let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let (plain, extras) = (plain.clone(), extras.clone());
-    access
+    let view = access
         .change(&event, move |tx| {
             Box::pin(async move {
                 let before = store::find_for_update(tx, writing.path.as_str()).await?;
@@ -108,7 +108,8 @@ async fn put_once(
                 add_version(tx, writing, row, &plain, extras, json!({})).await
             })
         })
-        .await
+        .await?;
+    Ok(view.shown_to(&access))
 }
 
 /// Applies a merge patch to the current value, which must be live, and stores the result as a new version. Needs the
@@ -131,7 +132,7 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret) -> Result<SecretView, 
     let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let limit = access.app().limits().max_secret_bytes;
     let change = input.data.clone();
-    access
+    let view = access
         .change(&event, move |tx| {
             Box::pin(async move {
                 let row = store::find_for_update(tx, writing.path.as_str()).await?;
@@ -143,7 +144,8 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret) -> Result<SecretView, 
                 add_version(tx, writing, row, &plain, Extras::default(), json!({ "patched": true })).await
             })
         })
-        .await
+        .await?;
+    Ok(view.shown_to(&access))
 }
 
 /// Appends a version and prunes the oldest beyond the number that is kept.
