@@ -107,3 +107,40 @@ pub fn check_names(field: &'static str, names: &[String]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::policies::Area;
+    use crate::storage::types::TextArray;
+    use chrono::DateTime;
+    use serde_json::{Value, json};
+    use sqlx::types::Json;
+
+    fn row(document: Value, deny_policy: bool) -> PolicyRow {
+        PolicyRow {
+            id: uuid::Uuid::nil(),
+            name: "p".to_owned(),
+            description: None,
+            policy_document: Json(document),
+            entity_bindings: TextArray::default(),
+            max_ttl_seconds: None,
+            deny_policy,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn only_the_same_row_is_taken_over() {
+        let audit = json!({ "version": 1, "administers": ["audit"] });
+        let seal = json!({ "version": 1, "administers": ["seal"] });
+        let first = PolicyBook::build(vec![row(audit.clone(), false)], None).unwrap();
+        let same = PolicyBook::build(vec![row(audit.clone(), false)], Some(&first)).unwrap();
+        assert!(Arc::ptr_eq(&first.get("p").unwrap(), &same.get("p").unwrap()));
+        let other = PolicyBook::build(vec![row(seal, false)], Some(&first)).unwrap();
+        assert!(other.get("p").unwrap().covers_area(Area::Seal));
+        let deny = PolicyBook::build(vec![row(audit, true)], Some(&first)).unwrap();
+        assert!(deny.get("p").unwrap().is_deny());
+    }
+}

@@ -300,12 +300,14 @@ impl Access {
 /// The event of a change that did not come about.
 fn refusal(event: &AuditEvent) -> AuditEvent {
     let about_secret = event.event_type.starts_with("secret.");
+    let mut data = event.event_data.as_object().cloned().unwrap_or_default();
+    data.insert("attempted".to_owned(), Value::from(event.event_type.as_str()));
     let event_type = if about_secret { EventType::SecretAccessDenied } else { EventType::AdminAccessDenied };
     AuditEvent {
         event_id: Uuid::now_v7(),
         event_type: event_type.as_str().to_owned(),
         access_granted: Some(false),
-        event_data: serde_json::json!({ "attempted": event.event_type }),
+        event_data: Value::Object(data),
         ..event.clone()
     }
 }

@@ -344,9 +344,7 @@ async fn explain_once(ctx: &OpContext, question: &Explain) -> Result<Explanation
     };
     let circumstances = Circumstances {
         now: question.at.unwrap_or(access.now),
-        source_ip: question.source_ip.or_else(|| {
-            access.ctx.origin().source_ip.filter(|_| myself)
-        }),
+        source_ip: question.source_ip.or_else(|| access.ctx.origin().source_ip.filter(|_| myself)),
         ttl_seconds: question.ttl_seconds,
     };
     let mut decision = crate::model::policies::explain(&policies, &action, &circumstances);

@@ -189,3 +189,26 @@ pub async fn list(
     }
     Ok(rows)
 }
+
+/// The next `page.limit` paths of a list without further conditions: how many there are (fewer only at its end), and the
+/// last of them in the direction of the page. It reads the index alone.
+pub async fn step(
+    tx: &mut Tx,
+    range: Option<&(String, String)>,
+    page: &Page,
+) -> Result<(i64, Option<String>)> {
+    let head = if page.backward {
+        "SELECT count(*), min(secret_path) FROM (SELECT secret_path FROM secrets"
+    } else {
+        "SELECT count(*), max(secret_path) FROM (SELECT secret_path FROM secrets"
+    };
+    let mut select = Select::new(head);
+    if let Some((from, to)) = range {
+        select.and("secret_path >= $?", Arg::Text(from));
+        select.and("secret_path < $?", Arg::Text(to));
+    }
+    select.page(page, &key!("secret_path"));
+    let Select { mut text, args, .. } = select;
+    text.push_str(") AS walked");
+    on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_one(c))
+}

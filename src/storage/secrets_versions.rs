@@ -89,8 +89,7 @@ pub async fn these_versions(tx: &mut Tx, secret_id: Uuid, versions: &[i64]) -> R
     Ok(found)
 }
 
-const INFO: &str =
-    "SELECT secret_id, version, key_version, created_at, created_by, deleted_at, destroyed FROM secret_versions";
+const INFO: &str = "SELECT secret_id, version, key_version, created_at, created_by, deleted_at, destroyed FROM secret_versions";
 
 /// Newest first.
 pub async fn versions(tx: &mut Tx, secret_id: Uuid, page: &VersionPage) -> Result<Vec<VersionInfo>> {
