@@ -85,9 +85,9 @@ async fn collect(
     let mut stopped = false;
     for range in ranges {
         match walk.range(&range).await? {
-            End::OfRange => {}
-            End::OfPage => break,
-            End::OfBudget => {
+            End::Range => {}
+            End::Page => break,
+            End::Budget => {
                 stopped = true;
                 break;
             }
@@ -101,9 +101,9 @@ async fn collect(
 
 /// Why a walk stands still.
 enum End {
-    OfRange,
-    OfPage,
-    OfBudget,
+    Range,
+    Page,
+    Budget,
 }
 
 /// A walk through the ranges in the direction of the page.
@@ -131,7 +131,7 @@ impl Walk<'_> {
         };
         loop {
             if self.left <= 0 {
-                return Ok(End::OfBudget);
+                return Ok(End::Budget);
             }
             let (rows, next) = self.step(range, &page).await?;
             for row in rows {
@@ -140,14 +140,14 @@ impl Walk<'_> {
                 if wanted && (self.everything || may_list(self.access, &path)) {
                     self.found.push(row);
                     if self.found.len() > self.window.limit {
-                        return Ok(End::OfPage);
+                        return Ok(End::Page);
                     }
                 }
             }
             let Some(next) = next else {
                 let end = range.as_ref().map(|(from, to)| if backward { from } else { to });
                 self.reached = end.cloned().or_else(|| self.reached.take());
-                return Ok(End::OfRange);
+                return Ok(End::Range);
             };
             self.reached = Some(next.clone());
             *(if backward { &mut page.before } else { &mut page.after }) = Some(next);

@@ -126,6 +126,29 @@ async fn lists(db: Db) -> Result<()> {
     Ok(())
 }
 
+async fn steps(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    for path in ["a", "a.b", "a-c", "b", "c"] {
+        secrets::insert(&mut tx, &secret(path)).await?;
+    }
+    let page = |limit, after: Option<&str>, backward| Page {
+        limit,
+        after: after.map(str::to_owned),
+        before: None,
+        backward,
+    };
+    let last = |path: &str| Some(path.to_owned());
+    // byte by byte: '-' before '.'
+    assert_eq!(secrets::step(&mut tx, None, &page(2, None, false)).await?, (2, last("a-c")));
+    assert_eq!(secrets::step(&mut tx, None, &page(9, Some("a-c"), false)).await?, (3, last("c")));
+    assert_eq!(secrets::step(&mut tx, None, &page(2, None, true)).await?, (2, last("b")));
+    assert_eq!(secrets::step(&mut tx, None, &page(2, Some("c"), false)).await?, (0, None));
+    let range = ("a".to_owned(), "a/".to_owned());
+    assert_eq!(secrets::step(&mut tx, Some(&range), &page(9, None, false)).await?, (3, last("a.b")));
+    Ok(())
+}
+
+both_stores!(stepping_through_paths, steps);
 both_stores!(secret_round_trip, round_trip);
 both_stores!(secret_refused, refused);
 both_stores!(secret_lists, lists);
