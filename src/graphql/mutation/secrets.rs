@@ -158,7 +158,7 @@ struct PatchSecretInput {
 struct DeleteSecretInput {
     /// The path of the secret.
     path: Path,
-    /// The numbers of the versions; the latest if left out.
+    /// The numbers of the versions; the latest if left out; at most 100 of them.
     versions: Option<Vec<i32>>,
 }
 
@@ -167,7 +167,7 @@ struct DeleteSecretInput {
 struct RestoreSecretInput {
     /// The path of the secret.
     path: Path,
-    /// The numbers of the versions; the latest if left out.
+    /// The numbers of the versions; the latest if left out; at most 100 of them.
     versions: Option<Vec<i32>>,
 }
 
@@ -176,7 +176,7 @@ struct RestoreSecretInput {
 struct DestroySecretVersionsInput {
     /// The path of the secret.
     path: Path,
-    /// The numbers of the versions whose values are destroyed; the latest if left out, and none with `entireSecret`.
+    /// The numbers of the versions whose values are destroyed; the latest if left out, and none with `entireSecret`; at most 100 of them.
     versions: Option<Vec<i32>>,
     /// Whether the secret goes with all of its versions and settings.
     #[graphql(default_with = "Some(false)")]
