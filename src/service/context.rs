@@ -1,7 +1,7 @@
 //! Who asks, from where, and what they may: every operation goes through an [`Access`], so no door can forget to ask.
 
 use super::App;
-use super::ledger::{Attempt, Change};
+use super::ledger::{Attempt, Change, Decided};
 use super::seal::Keys;
 use super::tokens::{self, TokenState};
 use crate::crypto::primitives::sha256;
@@ -117,7 +117,7 @@ impl OpContext {
         let mut event = self.event(EventType::AuthFailed, caller);
         event.access_granted = Some(false);
         event.denial_reason = Some(reason.to_owned());
-        match self.app().ledger.record(generation, vec![event]).await {
+        match self.app().ledger.record(Decided { generation, token: self.0.token }, vec![event]).await {
             Ok(()) => Error::unauthenticated().into(),
             Err(failure) => failure,
         }
@@ -253,8 +253,12 @@ impl Access {
         self.record(vec![event]).await
     }
 
+    fn decided(&self) -> Decided {
+        Decided { generation: self.generation, token: Some(self.caller.hash) }
+    }
+
     pub(super) async fn record(&self, events: Vec<AuditEvent>) -> Result<(), Attempt> {
-        self.app().ledger.record(self.generation, events).await
+        self.app().ledger.record(self.decided(), events).await
     }
 
     /// Makes a change that `event` is about. If the change itself refuses, that is recorded in place of `event`.
@@ -263,7 +267,7 @@ impl Access {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
     {
-        self.app().ledger.change(self.generation, Some(refusal(event)), change).await
+        self.app().ledger.change(self.decided(), Some(refusal(event)), change).await
     }
 
     /// Refuses what the policies allow but another rule does not, on the record.

@@ -134,6 +134,9 @@ impl App {
     /// # Errors
     /// `UNAVAILABLE`.
     pub async fn ready(&self) -> Result<()> {
+        if !self.ledger.is_running() {
+            return Err(crate::error::Error::unavailable("the ledger has stopped"));
+        }
         let mut tx = self.read().await?;
         crate::storage::audit::head(&mut tx).await.map(drop)
     }
@@ -158,6 +161,11 @@ impl App {
             let _ = task.await;
         }
         self.db.close().await;
+    }
+
+    /// For what is decided on no token and no policy: the server's own tasks, logins.
+    pub(crate) fn undecided(&self) -> ledger::Decided {
+        ledger::Decided { generation: self.caches.generation(), token: None }
     }
 
     pub(crate) async fn read(&self) -> Result<Tx> {

@@ -90,7 +90,7 @@ async fn login_once(
     let success = ctx.event(EventType::RoleLogin, None);
     let failure = ctx.event(EventType::RoleLoginFailed, None);
     app.ledger
-        .change(app.caches.generation(), None, move |tx| {
+        .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let keys = Arc::clone(&keys);
                 attempt(tx, &attempted, keys.barrier.keyring().secret_id_hmac(), success, failure).await

@@ -350,7 +350,7 @@ async fn open(ctx: &OpContext, root: RootKey, config: &SealConfigRow) -> Result<
     app.keys.set(keys);
     let recorded = settle!(async {
         let event = ctx.event(EventType::SystemUnsealed, None);
-        app.ledger.record(app.caches.generation(), vec![event]).await
+        app.ledger.record(app.undecided(), vec![event]).await
     });
     if let Err(error) = recorded {
         app.keys.clear();

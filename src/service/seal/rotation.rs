@@ -121,7 +121,7 @@ pub async fn rewrap(ctx: &OpContext) -> Result<Rewrapped> {
     if done.records > 0 {
         let mut event = ctx.event(EventType::SystemRewrapped, None);
         event.event_data = serde_json::json!({ "records": done.records, "damaged": done.damaged });
-        settle!(app.ledger.record(app.caches.generation(), vec![event.clone()]))?;
+        settle!(app.ledger.record(app.undecided(), vec![event.clone()]))?;
     }
     Ok(done)
 }
@@ -151,7 +151,7 @@ fn reseal(keys: &Keys, rows: Vec<VersionRow>) -> Result<(Vec<Resealed>, u64)> {
 
 async fn replace(app: &App, fresh: Vec<Resealed>, key_version: i64) -> Result<u64, Attempt> {
     app.ledger
-        .change(app.caches.generation(), None, move |tx| {
+        .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let mut replaced = 0;
                 for (row, sealed) in &fresh {
