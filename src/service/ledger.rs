@@ -275,7 +275,10 @@ impl Worker {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
                 Ok(Err(_panic)) => Some(Error::internal("a change panicked; its batch was rolled back")),
-                Err(_) => Some(Error::unavailable("the store did not finish a batch in time")),
+                Err(_) => {
+                    self.db.renew();
+                    Some(Error::unavailable("the store did not finish a batch in time"))
+                }
             };
             if let Some(error) = &failure {
                 tracing::warn!(
