@@ -1,5 +1,6 @@
 //! The ledger under 1, 32 and 256 concurrent callers: audited reads and audited writes per second, on SQLite, and on
 //! PostgreSQL too if SECRETHUB_BENCH_POSTGRES_URL names an empty database.
+#![allow(clippy::expect_used, reason = "a benchmark that cannot run should stop")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use secrethub::model::clock::SystemClock;

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod errors;
 pub mod guard;
 pub mod ids;
+pub mod nulls;
 pub mod pages;
 pub mod result;
 pub mod scalars;
@@ -16,9 +17,11 @@ mod query;
 mod types;
 
 #[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod schema_tests;
 
-use async_graphql::{EmptySubscription, IntrospectionMode, SDLExportOptions, Schema};
+use async_graphql::{EmptySubscription, SDLExportOptions, Schema};
 pub use mutation::MutationRoot;
 pub use query::QueryRoot;
 
@@ -35,26 +38,14 @@ const MAX_COMPLEXITY: usize = 20_000;
 /// Most directives on one field.
 const MAX_DIRECTIVES: usize = 64;
 
-/// Who may ask the server for its schema.
+/// Who may ask the server for its schema. The transport refuses the others, since the schema does not know its callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Introspection {
     Always,
-    /// Callers with a token. The schema cannot tell: the transport sets [`Introspection::mode`] on every request.
+    /// Whoever shows a valid token.
     #[default]
     Authenticated,
     Never,
-}
-
-impl Introspection {
-    /// What to set as `introspection_mode` of a request.
-    #[must_use]
-    pub fn mode(self, authenticated: bool) -> IntrospectionMode {
-        match self {
-            Self::Always => IntrospectionMode::Enabled,
-            Self::Authenticated if authenticated => IntrospectionMode::Enabled,
-            Self::Authenticated | Self::Never => IntrospectionMode::Disabled,
-        }
-    }
 }
 
 /// What of the schema is configured.

@@ -1,12 +1,16 @@
 //! Floor 5: the doors. One `/graphql`, the system doors under `/v1`, health, and the connections that lead to them.
 
+mod audit_export;
 pub mod bearer;
 pub mod body;
 pub mod client_address;
+mod health;
 pub mod ids;
 pub mod negotiation;
 pub mod params;
 pub mod respond;
+pub mod router;
 pub mod server;
+mod sys;
 pub mod tls;
 pub mod transport;

@@ -11,9 +11,11 @@ use super::negotiation::{Answer, accepted, is_json};
 use super::params::Params;
 use super::respond;
 use crate::error::{Error, ErrorCode, Result};
+pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
 use crate::graphql::errors::{log, sanitize, server_error};
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
+use crate::graphql::nulls;
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ServerError, Value};
 use axum::body::Body;
@@ -24,16 +26,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
-
-/// Who may ask for the schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Introspection {
-    Always,
-    /// Whoever shows a valid token.
-    #[default]
-    Authenticated,
-    Never,
-}
 
 /// Settings of the door.
 #[derive(Debug, Clone)]
@@ -191,7 +183,7 @@ impl<A: Api> GraphqlDoor<A> {
                 "accept application/graphql-response+json or application/json",
             ));
         }
-        let params = if by_get { from_uri(&head.uri)? } else { self.from_body(&head.headers, body).await? };
+        let params = if by_get { queried(&head.uri)? } else { self.posted(&head.headers, body).await? };
 
         let prepared =
             self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
@@ -216,12 +208,14 @@ impl<A: Api> GraphqlDoor<A> {
         self.admit_introspection(&prepared.operation, &context).await?;
 
         let mut call = async_graphql::Request::new(params.query).variables(params.variables).data(context);
-        call.operation_name = params.operation_name;
+        call.operation_name.clone_from(&params.operation_name);
         call.set_parsed_query(prepared.document.parsed.clone());
-        Ok(self.api.execute(call).await)
+        let mut response = self.api.execute(call).await;
+        nulls::complete(&prepared.document.parsed, params.operation_name.as_deref(), &mut response);
+        Ok(response)
     }
 
-    async fn from_body<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
+    async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -254,7 +248,7 @@ impl<A: Api> GraphqlDoor<A> {
     }
 }
 
-fn from_uri(uri: &http::Uri) -> Result<Params, Refusal> {
+fn queried(uri: &http::Uri) -> Result<Params, Refusal> {
     Params::from_uri(uri).map_err(malformed)
 }
 

@@ -1,0 +1,155 @@
+//! The client side: a running server over HTTP.
+
+use super::failure::Failure;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Certificate, Method, RequestBuilder, Response, redirect};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const TOKEN: &str = "SECRETHUB_TOKEN";
+
+/// Where the server is. The token comes from the environment variable `SECRETHUB_TOKEN` alone.
+#[derive(clap::Args, Debug)]
+pub struct ServerArgs {
+    /// Address of the server.
+    #[arg(
+        long,
+        env = "SECRETHUB_ADDR",
+        default_value = "http://127.0.0.1:8200",
+        value_name = "URL",
+        global = true
+    )]
+    address: String,
+    /// PEM file with the certificate authority of the server, when the system does not know it.
+    #[arg(long, env = "SECRETHUB_CACERT", value_name = "PEM", global = true)]
+    ca_cert: Option<PathBuf>,
+}
+
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<Zeroizing<String>>,
+}
+
+impl Client {
+    pub fn new(args: &ServerArgs) -> Result<Self, Failure> {
+        let base = args.address.trim_end_matches('/').to_owned();
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            return Err(Failure::misused("the address of the server starts with http:// or https://"));
+        }
+        // no proxy and no redirect: both would take the token somewhere it was not sent to
+        let mut builder =
+            reqwest::Client::builder().connect_timeout(TIMEOUT).redirect(redirect::Policy::none()).no_proxy();
+        if let Some(path) = &args.ca_cert {
+            let unusable = |what: String| Failure::misused(format!("{}: {what}", path.display()));
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            let certificates = Certificate::from_pem_bundle(&pem)
+                .map_err(|_| unusable("holds no certificate in PEM form".to_owned()))?;
+            builder = builder.tls_certs_only(certificates);
+        }
+        let http =
+            builder.build().map_err(|error| Failure::new(format!("cannot start a client: {error}")))?;
+        let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()).map(Zeroizing::new);
+        Ok(Self { http, base, token })
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        let response = self.send(self.request(Method::GET, path).timeout(TIMEOUT)).await?;
+        read(response).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.request(Method::POST, path).timeout(TIMEOUT).json(body);
+        read(self.send(request).await?).await
+    }
+
+    /// A response whose body is read piece by piece.
+    pub async fn stream(&self, path: &str) -> Result<Response, Failure> {
+        let response = self.send(self.request(Method::GET, path)).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(match read(response).await {
+            Err(failure) => failure,
+            Ok(_) => Failure::new("the server answered with no file"),
+        })
+    }
+
+    /// The `data` of a GraphQL request, or the first of its errors.
+    pub async fn graphql(&self, query: &str, variables: Value) -> Result<Value, Failure> {
+        let mut answer = self.post("/graphql", &json!({ "query": query, "variables": variables })).await?;
+        match answer["errors"].get(0) {
+            Some(error) => {
+                let extensions = &error["extensions"];
+                Err(refused(
+                    &error["message"],
+                    &extensions["code"],
+                    &extensions["field"],
+                    &extensions["requestId"],
+                ))
+            }
+            None => Ok(answer["data"].take()),
+        }
+    }
+
+    pub fn require_token(&self) -> Result<(), Failure> {
+        match self.token {
+            Some(_) => Ok(()),
+            None => Err(Failure::misused(format!(
+                "this needs a token: put it into the environment variable {TOKEN}"
+            ))),
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.as_str()),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        request.send().await.map_err(|error| {
+            let mut reason: &dyn std::error::Error = &error;
+            while let Some(inner) = reason.source() {
+                reason = inner;
+            }
+            Failure::new(format!("no answer from {}: {reason}: is the server running there?", self.base))
+        })
+    }
+}
+
+async fn read(response: Response) -> Result<Value, Failure> {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("json"));
+    if !is_json {
+        return Err(Failure::new(format!("the answer ({status}) is not one of a SecretHub server")));
+    }
+    let body: Value =
+        response.json().await.map_err(|_| Failure::new("the answer of the server is not valid JSON"))?;
+    match &body["error"] {
+        Value::Object(error) => {
+            let part = |name: &str| error.get(name).unwrap_or(&Value::Null);
+            Err(refused(part("message"), part("code"), part("field"), part("requestId")))
+        }
+        _ => Ok(body),
+    }
+}
+
+fn refused(message: &Value, code: &Value, field: &Value, request_id: &Value) -> Failure {
+    let mut text = message.as_str().unwrap_or("the server refused the request").to_owned();
+    if let Some(field) = field.as_str() {
+        text = format!("{field}: {text}");
+    }
+    let code = code.as_str().unwrap_or("no code");
+    let request_id = request_id.as_str().unwrap_or("unknown");
+    Failure::new(format!("{text} ({code}, request {request_id})"))
+}

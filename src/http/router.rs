@@ -1,0 +1,166 @@
+//! Which path is which door.
+
+use super::bearer::bearer;
+use super::client_address::client_address;
+use super::ids::{correlation_id, request_id};
+use super::respond;
+use super::server::Handler;
+use super::transport::{Api, Call, GraphqlDoor, TransportOptions};
+use super::{audit_export, health, sys};
+use crate::error::{Error, Result};
+use crate::service::App;
+use crate::service::context::{OpContext, Origin};
+use async_graphql::{ObjectType, Schema, SubscriptionType};
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The schema as the transport calls it. Resolvers find an [`OpContext`] in their context.
+pub struct SchemaApi<Q, M, S> {
+    app: Arc<App>,
+    schema: Schema<Q, M, S>,
+}
+
+impl<Q, M, S> Api for SchemaApi<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    type Context = OpContext;
+
+    fn context(&self, call: Call<'_>) -> OpContext {
+        let origin = Origin {
+            source_ip: call.source_ip,
+            request_id: call.request_id,
+            correlation_id: call.correlation_id,
+            started: call.started,
+        };
+        OpContext::new(Arc::clone(&self.app), call.bearer, origin)
+    }
+
+    async fn authenticate(&self, context: &OpContext) -> Result<()> {
+        crate::service::tokens::me(context).await.map(drop)
+    }
+
+    async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
+        self.schema.execute(request).await
+    }
+}
+
+/// All doors of a node.
+pub struct Doors<Q, M, S> {
+    app: Arc<App>,
+    graphql: GraphqlDoor<SchemaApi<Q, M, S>>,
+    trusted_proxies: Vec<IpNet>,
+    request_timeout: Duration,
+}
+
+/// A request at a door beside GraphQL.
+pub(super) struct Visit {
+    pub app: Arc<App>,
+    pub ctx: OpContext,
+    pub id: String,
+}
+
+/// What `GET /` says until the playground is built.
+const HOME: &str = "SecretHub\n\n\
+    The API is GraphQL: POST /graphql with a token as 'Authorization: Bearer TOKEN'.\n\
+    The README of the release has a tour, schema.graphql the schema.\n\
+    State of this server: GET /v1/sys/health\n";
+
+impl<Q, M, S> Doors<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    #[must_use]
+    pub fn new(
+        app: Arc<App>,
+        schema: Schema<Q, M, S>,
+        options: TransportOptions,
+        trusted_proxies: Vec<IpNet>,
+    ) -> Self {
+        let request_timeout = options.request_timeout;
+        let api = SchemaApi { app: Arc::clone(&app), schema };
+        Self { app, graphql: GraphqlDoor::new(api, options), trusted_proxies, request_timeout }
+    }
+
+    /// Answers one request; for tests also without a socket.
+    pub async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = bytes::Bytes> + Unpin,
+    {
+        let source_ip = client_address(peer, request.headers(), &self.trusted_proxies);
+        if request.uri().path() == "/graphql" {
+            return self.graphql.handle(request, source_ip).await;
+        }
+        let visit = self.visit(request.headers(), source_ip);
+        let id = visit.id.clone();
+        match tokio::time::timeout(self.request_timeout, route(request, visit)).await {
+            Ok(response) => response,
+            Err(_) => {
+                let message = "the request took too long: it may or may not have had its effect";
+                respond::error(&Error::new(crate::error::ErrorCode::Unavailable, message), &id)
+            }
+        }
+    }
+
+    fn visit(&self, headers: &HeaderMap, source_ip: Option<IpAddr>) -> Visit {
+        let id = request_id();
+        let origin = Origin {
+            source_ip,
+            request_id: id.clone(),
+            correlation_id: correlation_id(headers),
+            started: Instant::now(),
+        };
+        let ctx = OpContext::new(Arc::clone(&self.app), bearer(headers), origin);
+        Visit { app: Arc::clone(&self.app), ctx, id }
+    }
+}
+
+impl<Q, M, S> Handler for Doors<Q, M, S>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    S: SubscriptionType + 'static,
+{
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        self.answer(request, peer.ip()).await
+    }
+}
+
+async fn route<B>(request: Request<B>, visit: Visit) -> Response<Body>
+where
+    B: hyper::body::Body<Data = bytes::Bytes> + Unpin,
+{
+    let (head, body) = request.into_parts();
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let posts = head.method == Method::POST;
+    let only = |allow: &'static str| respond::method_not_allowed(allow, &visit.id);
+    match head.uri.path() {
+        "/livez" if reads => health::live(&visit.id),
+        "/readyz" if reads => health::ready(&visit).await,
+        "/v1/sys/health" if reads => health::health(&visit).await,
+        "/v1/sys/seal-status" if reads => sys::seal_status(&visit).await,
+        "/v1/sys/init" if posts => sys::init(&visit, &head.headers, body).await,
+        "/v1/sys/unseal" if posts => sys::unseal(&visit, &head.headers, body).await,
+        "/v1/sys/seal" if posts => sys::seal(&visit).await,
+        "/v1/audit/export" if head.method == Method::GET => audit_export::export(visit, &head.uri).await,
+        "/" if reads => {
+            respond::answer(StatusCode::OK, "text/plain; charset=utf-8", &visit.id, HOME.as_bytes().to_vec())
+        }
+        "/livez" | "/readyz" | "/v1/sys/health" | "/v1/sys/seal-status" | "/" => only("GET, HEAD"),
+        "/v1/sys/init" | "/v1/sys/unseal" | "/v1/sys/seal" => only("POST"),
+        "/v1/audit/export" => only("GET"),
+        _ => respond::error(
+            &Error::not_found("there is nothing at this path: the API is at /graphql"),
+            &visit.id,
+        ),
+    }
+}
