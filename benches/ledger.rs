@@ -37,6 +37,7 @@ async fn node(store: StoreUrl) -> secrethub::error::Result<(Arc<App>, String)> {
         host: HostIdentity::default(),
         limits: Limits::default(),
         cache_bytes: 16 << 20,
+        partitions_ahead: 1,
     };
     let app = App::start(settings, Arc::new(SystemClock)).await?;
     let made = seal::initialize(&context(&app, None), 1, 1).await?;

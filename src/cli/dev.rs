@@ -64,6 +64,7 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         host: node::host_identity(),
         limits: Limits::default(),
         cache_bytes: 64 << 20,
+        partitions_ahead: 3,
     };
     let app =
         App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;

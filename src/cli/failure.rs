@@ -26,6 +26,12 @@ impl Failure {
         Self { message: message.into(), code: MISUSED }
     }
 
+    /// Whether there is nothing to be said.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.message.is_empty()
+    }
+
     #[must_use]
     pub fn code(&self) -> u8 {
         self.code
@@ -61,6 +67,10 @@ impl fmt::Display for Failure {
 /// What the terminal or a pipe did.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // whoever read the output has read enough: no message
+            return Self::new("");
+        }
         Self::new(format!("the output or input broke off: {error}"))
     }
 }

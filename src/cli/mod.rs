@@ -50,8 +50,10 @@ pub fn run() -> ExitCode {
     match dispatch(arguments.command) {
         Ok(code) => code,
         Err(failure) => {
-            // nothing is left to be done if stderr is gone
-            let _ = writeln!(std::io::stderr().lock(), "secrethub: {failure}");
+            if !failure.is_silent() {
+                // nothing is left to be done if stderr is gone
+                let _ = writeln!(std::io::stderr().lock(), "secrethub: {failure}");
+            }
             ExitCode::from(failure.code())
         }
     }

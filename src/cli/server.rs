@@ -67,6 +67,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
             ..Limits::default()
         },
         cache_bytes: config.cache_bytes,
+        partitions_ahead: config.audit.partitions_ahead,
     };
     let app =
         App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;

@@ -31,6 +31,7 @@ impl Node {
             host: HostIdentity::default(),
             limits: Limits::default(),
             cache_bytes: 1 << 20,
+            partitions_ahead: 1,
         };
         let app = App::start(settings, Arc::new(SystemClock)).await.unwrap();
         let mut node =

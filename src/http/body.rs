@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Why a body could not be read.
@@ -16,11 +17,14 @@ pub enum BodyError {
 
 /// Memory that is set aside before anything has arrived, at most: an announced length is only a promise.
 const MAX_RESERVE: usize = 64 * 1024;
+/// How much of a body that is too large is still read, and for how long, so that a client that is busy sending hears why.
+const MAX_DRAIN: usize = 16 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// The whole body, wiped when it is dropped: it may hold secrets.
 ///
 /// # Errors
-/// [`BodyError`]; a body that announces too much is refused before it is read.
+/// [`BodyError`]; nothing of a body that announces too much is kept.
 pub async fn read<B>(body: B, limit: usize) -> Result<Zeroizing<Vec<u8>>, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -28,6 +32,7 @@ where
     let mut body = body;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
+        drain(&mut body).await;
         return Err(BodyError::TooLarge);
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(announced.min(MAX_RESERVE)));
@@ -36,6 +41,7 @@ where
         let Ok(data) = frame.into_data() else { continue };
         let length = bytes.len() + data.len();
         if length > limit {
+            drain(&mut body).await;
             return Err(BodyError::TooLarge);
         }
         if length > bytes.capacity() {
@@ -48,6 +54,24 @@ where
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+/// Reads on without keeping anything: an answer in the middle of a body is lost on many clients, above all over HTTP/2.
+async fn drain<B>(body: &mut B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let drained = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > MAX_DRAIN {
+                return;
+            }
+        }
+    };
+    // whether it came to its end makes no difference
+    let _ = tokio::time::timeout(DRAIN_TIME, drained).await;
 }
 
 #[cfg(test)]

@@ -28,9 +28,6 @@ use seal::{KeySlot, SealState};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Months of audit partitions made ahead of time (PostgreSQL).
-pub const MONTHS_AHEAD: u32 = 3;
-
 /// Where this process runs, for the audit log.
 #[derive(Debug, Clone, Default)]
 pub struct HostIdentity {
@@ -80,6 +77,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Bound on the cached ciphertexts, in bytes.
     pub cache_bytes: u64,
+    /// Months of audit partitions made ahead of time (PostgreSQL).
+    pub partitions_ahead: u32,
 }
 
 /// A running node. Shared by everything above.
@@ -92,6 +91,7 @@ pub struct App {
     pub(crate) seal: SealState,
     pub(crate) host: HostIdentity,
     pub(crate) limits: Limits,
+    pub(crate) partitions_ahead: u32,
     ledger_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -103,7 +103,7 @@ impl App {
     pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let db = Db::connect(&settings.store, settings.max_connections).await?;
         migrations::migrate(&db).await?;
-        crate::storage::partitions::ensure_months(&db, clock.now(), MONTHS_AHEAD).await?;
+        crate::storage::partitions::ensure_months(&db, clock.now(), settings.partitions_ahead).await?;
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
         let (ledger, task) = Ledger::start(Worker {
@@ -122,6 +122,7 @@ impl App {
             ledger,
             host: settings.host,
             limits: settings.limits,
+            partitions_ahead: settings.partitions_ahead,
             ledger_task: Mutex::new(Some(task)),
         });
         seal::load(&app).await?;
@@ -175,4 +176,10 @@ impl App {
         self.caches.put_policies(generation, &book);
         Ok(book)
     }
+}
+
+/// Runs to its end even if the caller goes away meanwhile: for operations that change the store and this node's memory, and
+/// must not be left between the two.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.unwrap_or_else(|failure| Err(crate::error::Error::internal(failure)))
 }

@@ -10,6 +10,7 @@ mod access;
 mod commands;
 mod crash;
 mod faults;
+mod floors;
 mod leaks;
 mod life;
 mod matrix;

@@ -7,10 +7,10 @@ pub use rekey::{RekeyStatus, cancel_rekey, confirm_rekey, rekey_status, start_re
 pub(super) use rotation::refresh_keyring;
 pub use rotation::{Rewrapped, RotatedKey, rewrap, rotate_encryption_key};
 
-use super::App;
 use super::context::{OpContext, settle};
 use super::ledger::{Attempt, Change, append};
 use super::tokens::NewToken;
+use super::{App, to_the_end};
 use crate::crypto::audit::AuditSigner;
 use crate::crypto::barrier::Barrier;
 use crate::crypto::keyring::{DataKey, KeyError, Keyring, RootKey, unwrap_key, wrap};
@@ -182,6 +182,19 @@ pub async fn initialize_with(
     threshold: i64,
     root_token: Option<&str>,
 ) -> Result<Initialized> {
+    let (ctx, root_token) = (ctx.clone(), root_token.map(|text| Zeroizing::new(text.to_owned())));
+    to_the_end(async move {
+        initialize_now(&ctx, shares, threshold, root_token.as_ref().map(|text| text.as_str())).await
+    })
+    .await
+}
+
+async fn initialize_now(
+    ctx: &OpContext,
+    shares: i64,
+    threshold: i64,
+    root_token: Option<&str>,
+) -> Result<Initialized> {
     let app = ctx.app();
     let _turn = app.seal.desk.lock().await;
     let (unseal_key, set_id, share_texts) = match &app.seal.static_key {
@@ -246,6 +259,11 @@ fn share_counts(threshold: i64, shares: i64) -> Result<(u8, u8)> {
 /// # Errors
 /// `BAD_USER_INPUT` at `share` saying what is wrong with it; the progress then stays as it was.
 pub async fn unseal(ctx: &OpContext, share: &str) -> Result<SealStatus> {
+    let (ctx, share) = (ctx.clone(), Zeroizing::new(share.to_owned()));
+    to_the_end(async move { unseal_now(&ctx, &share).await }).await
+}
+
+async fn unseal_now(ctx: &OpContext, share: &str) -> Result<SealStatus> {
     let app = ctx.app();
     let mut desk = app.seal.desk.lock().await;
     if app.keys.get().is_ok() {
@@ -298,6 +316,11 @@ pub async fn reset_unseal(ctx: &OpContext) -> SealStatus {
 /// # Errors
 /// `FORBIDDEN`, `SEALED`, `UNAVAILABLE`.
 pub async fn seal(ctx: &OpContext) -> Result<SealStatus> {
+    let ctx = ctx.clone();
+    to_the_end(async move { seal_now(&ctx).await }).await
+}
+
+async fn seal_now(ctx: &OpContext) -> Result<SealStatus> {
     let app = ctx.app();
     let mut desk = app.seal.desk.lock().await;
     settle!(seal_once(ctx))?;

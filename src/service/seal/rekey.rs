@@ -3,6 +3,7 @@
 
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
+use super::super::to_the_end;
 use super::{read_config, share_counts, shares_of};
 use crate::crypto::keyring::RootKey;
 use crate::crypto::memory::Key32;
@@ -13,6 +14,7 @@ use crate::model::policies::Area;
 use crate::storage::seal as store;
 use crate::storage::seal::SealConfigRow;
 use std::collections::BTreeSet;
+use zeroize::Zeroizing;
 
 /// A re-key under way, in this node's memory only: a restart forgets it and the old shares stay in force.
 pub(super) struct Rekey {
@@ -124,7 +126,8 @@ async fn start_once(ctx: &OpContext, shares: i64, threshold: i64) -> Result<Reke
 /// # Errors
 /// `BAD_USER_INPUT` at `share`, `CONFLICT` if no re-key is under way or the quorum was reached before.
 pub async fn submit_rekey_share(ctx: &OpContext, share: &str) -> Result<RekeyStatus> {
-    settle!(submit_once(ctx, share))
+    let (ctx, share) = (ctx.clone(), Zeroizing::new(share.to_owned()));
+    to_the_end(async move { settle!(submit_once(&ctx, &share)) }).await
 }
 
 async fn submit_once(ctx: &OpContext, share: &str) -> Result<RekeyStatus, Attempt> {
@@ -163,7 +166,8 @@ async fn submit_once(ctx: &OpContext, share: &str) -> Result<RekeyStatus, Attemp
 /// # Errors
 /// `BAD_USER_INPUT` at `share`, `CONFLICT` if there are no new shares to confirm.
 pub async fn confirm_rekey(ctx: &OpContext, share: &str) -> Result<RekeyStatus> {
-    settle!(confirm_once(ctx, share))
+    let (ctx, share) = (ctx.clone(), Zeroizing::new(share.to_owned()));
+    to_the_end(async move { settle!(confirm_once(&ctx, &share)) }).await
 }
 
 async fn confirm_once(ctx: &OpContext, share: &str) -> Result<RekeyStatus, Attempt> {

@@ -4,7 +4,7 @@
 use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
-use super::super::{App, secrets};
+use super::super::{App, secrets, to_the_end};
 use super::{Keys, store, unwrap_row};
 use crate::crypto::audit::AuditSigner;
 use crate::crypto::keyring::DataKey;
@@ -31,9 +31,13 @@ pub struct RotatedKey {
 /// # Errors
 /// `FORBIDDEN`, `UNAVAILABLE`.
 pub async fn rotate_encryption_key(ctx: &OpContext) -> Result<RotatedKey> {
-    let rotated = settle!(rotate_once(ctx))?;
-    refresh_keyring(ctx.app()).await?;
-    Ok(rotated)
+    let ctx = ctx.clone();
+    to_the_end(async move {
+        let rotated = settle!(rotate_once(&ctx))?;
+        refresh_keyring(ctx.app()).await?;
+        Ok(rotated)
+    })
+    .await
 }
 
 async fn rotate_once(ctx: &OpContext) -> Result<RotatedKey, Attempt> {
