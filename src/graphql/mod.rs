@@ -8,6 +8,7 @@ pub mod errors;
 pub mod guard;
 pub mod ids;
 pub mod nulls;
+pub mod order;
 pub mod pages;
 pub mod result;
 pub mod scalars;

@@ -15,7 +15,7 @@ pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
 use crate::graphql::errors::{log, sanitize, server_error};
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
-use crate::graphql::nulls;
+use crate::graphql::{nulls, order};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ServerError, Value};
 use axum::body::Body;
@@ -211,7 +211,9 @@ impl<A: Api> GraphqlDoor<A> {
         call.operation_name.clone_from(&params.operation_name);
         call.set_parsed_query(prepared.document.parsed.clone());
         let mut response = self.api.execute(call).await;
-        nulls::complete(&prepared.document.parsed, params.operation_name.as_deref(), &mut response);
+        let operation = params.operation_name.as_deref();
+        nulls::complete(&prepared.document.parsed, operation, &mut response);
+        order::arrange(&prepared.document.parsed, operation, &mut response);
         Ok(response)
     }
 
