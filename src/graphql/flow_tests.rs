@@ -186,6 +186,12 @@ async fn failures_carry_code_and_field() {
         (
             root,
             r#"mutation { loginWithAppRole(input: { roleId: "x", secretId: "y" }) { token } }"#,
+            "BAD_USER_INPUT",
+            json!("input.roleId"),
+        ),
+        (
+            root,
+            r#"mutation { loginWithAppRole(input: { roleId: "6b8bfa3d-33c5-4b26-8f7a-5c36c9f2a1de", secretId: "y" }) { token } }"#,
             "UNAUTHENTICATED",
             Value::Null,
         ),

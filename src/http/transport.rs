@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 pub struct TransportOptions {
     pub limits: QueryLimits,
     pub introspection: Introspection,
-    /// Bytes of a request's body. A secret of 1 MiB must fit with its JSON escapes.
+    /// Bytes of a request's body. A secret of 1 MiB must fit, with JSON escapes that make six bytes of one.
     pub max_body_bytes: usize,
     /// From the first byte of the head to the answer.
     pub request_timeout: Duration,
@@ -48,7 +48,7 @@ impl Default for TransportOptions {
         Self {
             limits: QueryLimits::default(),
             introspection: Introspection::default(),
-            max_body_bytes: 2 * 1024 * 1024,
+            max_body_bytes: 8 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             max_concurrent_requests: 2048,
             max_documents: 1000,

@@ -316,6 +316,7 @@ impl Worker {
         let mut events = Vec::with_capacity(batch.len());
         let mut effects = Vec::new();
         let started = Instant::now();
+        let mut has_savepoint = false;
         for job in batch.iter_mut() {
             if started.elapsed() > LONG_ENOUGH && job.changes() {
                 break;
@@ -325,7 +326,7 @@ impl Worker {
                 continue;
             }
             verdicts.push(Verdict::Durable);
-            let (recorded, caused) = run_one(job.as_mut(), &mut tx).await?;
+            let (recorded, caused) = run_one(job.as_mut(), &mut tx, &mut has_savepoint).await?;
             events.extend(recorded);
             effects.extend(caused);
         }
@@ -378,16 +379,18 @@ fn understand(told: &[effect_store::EffectRow], known: i64, store: i64) -> Optio
 
 /// Runs a job in its savepoint. One that refuses is undone; what remains is the record of that. An error: the store failed,
 /// and with it the batch.
-async fn run_one(job: &mut dyn Job, tx: &mut Tx) -> Result<(Vec<AuditEvent>, Vec<Effect>)> {
+async fn run_one(
+    job: &mut dyn Job,
+    tx: &mut Tx,
+    has_savepoint: &mut bool,
+) -> Result<(Vec<AuditEvent>, Vec<Effect>)> {
     if !job.changes() {
         return job.run(tx).await;
     }
-    tx.savepoint().await?;
+    tx.savepoint(!*has_savepoint).await?;
+    *has_savepoint = true;
     match job.run(tx).await {
-        Ok(done) => {
-            tx.release_savepoint().await?;
-            Ok(done)
-        }
+        Ok(done) => Ok(done),
         // the store's own failure says more than what undoing it may fail with
         Err(error) if error.code() == ErrorCode::Unavailable => Err(error),
         Err(_) => {

@@ -248,25 +248,25 @@ impl Tx {
         Ok(())
     }
 
-    /// Starts a savepoint, one level deep: the ledger's, around each change.
+    /// Sets the savepoint that the next change is undone to, and gives up the one before it: there is one at a time.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn savepoint(&mut self) -> Result<()> {
-        exec!(self, sqlx::query("SAVEPOINT change")).map(drop)
+    pub async fn savepoint(&mut self, first: bool) -> Result<()> {
+        // both in one round trip
+        self.run(if first { "SAVEPOINT change" } else { "RELEASE SAVEPOINT change; SAVEPOINT change" }).await
     }
 
-    /// # Errors
-    /// As any statement.
-    pub async fn release_savepoint(&mut self) -> Result<()> {
-        exec!(self, sqlx::query("RELEASE SAVEPOINT change")).map(drop)
-    }
-
+    /// Undoes what was done since the savepoint, which stays.
+    ///
     /// # Errors
     /// As any statement.
     pub async fn rollback_to_savepoint(&mut self) -> Result<()> {
-        exec!(self, sqlx::query("ROLLBACK TO SAVEPOINT change")).map(drop)?;
-        self.release_savepoint().await
+        self.run("ROLLBACK TO SAVEPOINT change").await
+    }
+
+    async fn run(&mut self, text: &'static str) -> Result<()> {
+        exec!(self, sqlx::raw_sql(text)).map(drop)
     }
 
     #[must_use]
