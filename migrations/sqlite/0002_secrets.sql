@@ -38,3 +38,5 @@ CREATE TABLE secret_versions (
 ) STRICT;
 -- what is left to rewrap after a rotation of the data key
 CREATE INDEX secret_versions_key ON secret_versions (key_version, secret_id, version) WHERE encrypted_data IS NOT NULL;
+-- the versions that still have data: pruning looks at these alone, however many tombstones there are
+CREATE INDEX secret_versions_data ON secret_versions (secret_id, version) WHERE encrypted_data IS NOT NULL;

@@ -10,6 +10,8 @@ use uuid::Uuid;
 
 /// How many versions are named in one statement.
 const CHUNK: usize = 500;
+/// How many versions of a secret leave a row behind when they are destroyed, counted from the newest.
+pub const REMEMBERED: i64 = 1000;
 
 /// One version. No `Debug`: it holds sealed data.
 #[derive(Clone, PartialEq, FromRow)]
@@ -138,18 +140,26 @@ fn of_versions<'a>(
     (select.text, select.args)
 }
 
-/// Removes the data of every version up to this one, itself included. How many were changed.
-pub async fn destroy_older_than(tx: &mut Tx, secret_id: Uuid, version: i64) -> Result<u64> {
-    exec!(
-        tx,
-        sqlx::query(
-            "UPDATE secret_versions SET encrypted_data = NULL, destroyed = true \
-             WHERE secret_id = $1 AND version <= $2 AND NOT destroyed"
-        )
-        .bind(secret_id)
-        .bind(version)
-    )
+/// Prunes the oldest versions of a secret whose current version is `current`: of all but the newest `kept` the data is removed
+/// for good, and of all but the newest [`REMEMBERED`] the rows of destroyed ones too. How many lost their data.
+///
+/// A secret is written again and again: the work is in proportion to what is pruned, not to how many versions there ever were.
+pub async fn prune(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64) -> Result<u64> {
+    let destroyed =
+        if current > kept { exec!(tx, sqlx::query(PRUNE).bind(secret_id).bind(current - kept))? } else { 0 };
+    if current > REMEMBERED {
+        exec!(tx, sqlx::query(FORGET).bind(secret_id).bind(current - REMEMBERED))?;
+    }
+    Ok(destroyed)
 }
+
+/// The condition is that of the index `secret_versions_data`, word for word, so that both planners use it.
+pub(super) const PRUNE: &str = "UPDATE secret_versions SET encrypted_data = NULL, destroyed = true \
+     WHERE secret_id = $1 AND version <= $2 AND encrypted_data IS NOT NULL";
+
+/// Below this number only tombstones are left, and those of earlier calls are gone: what the primary key finds goes.
+pub(super) const FORGET: &str =
+    "DELETE FROM secret_versions WHERE secret_id = $1 AND version <= $2 AND encrypted_data IS NULL";
 
 /// Versions whose data is sealed under an older data key than this one: what is left to rewrap, in order of (data key, secret,
 /// version), from the first after `after`, so that one that cannot be rewrapped does not hold up the rest.

@@ -71,9 +71,7 @@ async fn update_once(ctx: &OpContext, settings: &UpdateSettings) -> Result<Secre
                 let changed = apply(&mut row, settings, now)?;
                 row.updated_at = now;
                 store::update(tx, &row).await?;
-                if row.version > row.max_versions {
-                    store::destroy_older_than(tx, row.id, row.version - row.max_versions).await?;
-                }
+                store::prune(tx, row.id, row.version, row.max_versions).await?;
                 event.event_data = json!({ "settings": changed });
                 let event = about(event, &path, Some(&row), None);
                 Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))

@@ -188,9 +188,7 @@ async fn add_version(
         destroyed: false,
     };
     store::insert_version(tx, &version).await?;
-    if row.version > row.max_versions {
-        store::destroy_older_than(tx, row.id, row.version - row.max_versions).await?;
-    }
+    store::prune(tx, row.id, row.version, row.max_versions).await?;
     event.event_data = note;
     let event = about(event, &path, Some(&row), Some(row.version));
     Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))

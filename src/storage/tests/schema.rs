@@ -47,7 +47,7 @@ const PLANS: [(&str, &str, &str); 12] = [
         "secrets_rotation_due",
     ),
     (
-        "SELECT version FROM secret_versions WHERE encrypted_data IS NOT NULL AND (key_version < 3 OR key_version > 3) LIMIT 9",
+        "SELECT version FROM secret_versions WHERE encrypted_data IS NOT NULL AND key_version < 3 AND (key_version, secret_id, version) > (1, $1, 7) ORDER BY key_version, secret_id, version LIMIT 9",
         "secret_versions_key",
         "secret_versions_key",
     ),

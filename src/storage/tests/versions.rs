@@ -1,8 +1,10 @@
 use super::secrets::secret;
 use crate::error::Result;
-use crate::storage::db::{Db, Tx};
+use crate::storage::db::{Db, Tx, exec, on};
 use crate::storage::secrets::{self, SecretRow, VersionInfo, VersionPage, VersionRow};
+use crate::storage::secrets_versions::{FORGET, PRUNE};
 use crate::storage::testing::{ODD, at, both_stores};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 async fn with_versions(tx: &mut Tx, path: &str, count: i64) -> Result<SecretRow> {
@@ -70,7 +72,8 @@ async fn deleting(db: Db) -> Result<()> {
     let third = secrets::version(&mut tx, row.id, 3).await?.unwrap();
     assert!(third.encrypted_data.is_none() && third.destroyed && third.deleted_at == Some(at(7)));
     assert!(secrets::version(&mut tx, row.id, 1).await?.unwrap().deleted_at.is_none());
-    assert_eq!(secrets::destroy_older_than(&mut tx, row.id, 5).await?, 3);
+    assert_eq!(secrets::prune(&mut tx, row.id, 6, 1).await?, 3);
+    assert_eq!(secrets::prune(&mut tx, row.id, 6, 6).await?, 0, "all are kept");
     let untouched = secrets::version(&mut tx, other.id, 3).await?.unwrap();
     assert!(untouched.encrypted_data.is_some() && !untouched.destroyed);
 
@@ -106,7 +109,55 @@ async fn rewrapping(db: Db) -> Result<()> {
     Ok(())
 }
 
+/// A path that is written often: what there is to look at stays bounded, and both statements find it by an index.
+async fn pruning(db: Db) -> Result<()> {
+    const PUTS: i64 = secrets::REMEMBERED + 300;
+    let mut tx = db.begin().await?;
+    let row = with_versions(&mut tx, "a", 10).await?;
+    let other = with_versions(&mut tx, "b", 10).await?;
+    let first = secrets::version(&mut tx, row.id, 10).await?.unwrap();
+    for version in 11..=PUTS {
+        secrets::insert_version(&mut tx, &VersionRow { version, ..first.clone() }).await?;
+        assert_eq!(secrets::prune(&mut tx, row.id, version, 10).await?, 1, "{version}");
+    }
+    tx.commit().await?;
+    if db.is_postgres() {
+        let mut tx = db.begin().await?;
+        exec!(&mut tx, sqlx::query("ANALYZE secret_versions"))?;
+        tx.commit().await?;
+    }
+
+    let mut tx = db.begin().await?;
+    let count: (i64, i64, i64) = on!(&mut tx, c => sqlx::query_as(
+        "SELECT count(*), count(encrypted_data), min(version) FROM secret_versions WHERE secret_id = $1"
+    ).bind(row.id).fetch_one(c))?;
+    assert_eq!(count, (secrets::REMEMBERED, 10, PUTS - secrets::REMEMBERED + 1));
+    assert!(secrets::version(&mut tx, other.id, 1).await?.unwrap().encrypted_data.is_some());
+    for (text, index) in [
+        (PRUNE, "secret_versions_data"),
+        (
+            FORGET,
+            if db.is_postgres() { "secret_versions_pkey" } else { "sqlite_autoindex_secret_versions_1" },
+        ),
+    ] {
+        let plan = plan(&mut tx, text).await?;
+        assert!(plan.iter().any(|step| step.contains(index)), "{text}: {plan:#?}");
+    }
+    Ok(())
+}
+
+async fn plan(tx: &mut Tx, text: &str) -> Result<Vec<String>> {
+    let text = text.replace("$1", "'00000000-0000-0000-0000-000000000000'").replace("$2", "400");
+    if tx.is_postgres() {
+        return on!(tx, c => sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {text}"))).fetch_all(c));
+    }
+    let steps: Vec<(i64, i64, i64, String)> =
+        on!(tx, c => sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"))).fetch_all(c))?;
+    Ok(steps.into_iter().map(|step| step.3).collect())
+}
+
 both_stores!(version_paging, paging);
+both_stores!(pruning_versions, pruning);
 both_stores!(current_version, current);
 both_stores!(deleting_versions, deleting);
 both_stores!(rewrapping_versions, rewrapping);
