@@ -192,3 +192,6 @@ fn warn_refused(ctx: &OpContext, what: &'static str, error: &Error) {
         "{what}"
     );
 }
+
+#[cfg(test)]
+mod tests;
