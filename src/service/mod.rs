@@ -103,7 +103,11 @@ impl App {
     pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let db = Db::connect(&settings.store, settings.max_connections).await?;
         migrations::migrate(&db).await?;
-        crate::storage::partitions::ensure_months(&db, clock.now(), settings.partitions_ahead).await?;
+        let ahead = settings.partitions_ahead;
+        if let Err(error) = crate::storage::partitions::ensure_months(&db, clock.now(), ahead).await {
+            // the task that makes them tries again, and there is a partition for what has none of its own
+            tracing::warn!(context = error.log_context(), "the coming audit partitions could not be made");
+        }
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
         let (ledger, task) = Ledger::start(Worker {
