@@ -12,6 +12,8 @@ pub struct Page<T> {
     edges: Vec<Edge<T>>,
     has_next_page: bool,
     has_previous_page: bool,
+    start_cursor: Option<String>,
+    end_cursor: Option<String>,
 }
 
 /// One entry of a page.
@@ -23,13 +25,14 @@ pub struct Edge<T> {
 /// Where a page stands in its list.
 #[derive(SimpleObject)]
 pub struct PageInfo {
-    /// Whether there is more after this page: ask for it with `after: endCursor`.
+    /// Whether there is more after this page: ask for it with `after: endCursor`. A search through very many entries ends
+    /// early with a page that is not full, or even empty: then there may be more.
     has_next_page: bool,
     /// Whether there is more before this page.
     has_previous_page: bool,
-    /// The cursor of the first entry; null if the page is empty.
+    /// The cursor of the first entry, or of where a search backward ended early; null if there is neither.
     start_cursor: Option<String>,
-    /// The cursor of the last entry; null if the page is empty.
+    /// The cursor of the last entry, or of where a search ended early; null if there is neither.
     end_cursor: Option<String>,
 }
 
@@ -40,6 +43,8 @@ impl<V, T: From<V>> From<Connection<V>> for Page<T> {
             edges: edges.collect(),
             has_next_page: connection.has_next_page,
             has_previous_page: connection.has_previous_page,
+            start_cursor: connection.start_cursor,
+            end_cursor: connection.end_cursor,
         }
     }
 }
@@ -74,8 +79,8 @@ impl<T: OutputType> Page<T> {
         PageInfo {
             has_next_page: self.has_next_page,
             has_previous_page: self.has_previous_page,
-            start_cursor: self.edges.first().map(|edge| edge.cursor.clone()),
-            end_cursor: self.edges.last().map(|edge| edge.cursor.clone()),
+            start_cursor: self.start_cursor.clone(),
+            end_cursor: self.end_cursor.clone(),
         }
     }
 }

@@ -148,6 +148,8 @@ pub struct Checkpoint {
 pub async fn checkpoint(ctx: &OpContext) -> Result<Checkpoint> {
     let access = settle!(ctx.access())?;
     let mut tx = access.app().read().await?;
+    // nothing is recorded here, so nothing else would show a revocation on another node
+    super::tokens::require_live(&mut tx, access.caller.accessor, access.now).await?;
     let head = store::head(&mut tx).await?;
     let damaged = |column| corrupt("audit_head", column, "1");
     Ok(Checkpoint {

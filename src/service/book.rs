@@ -3,10 +3,8 @@
 use crate::error::{Error, Result};
 use crate::model::policies::{CompiledPolicy, Document};
 use crate::storage::policies::PolicyRow;
-use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
-use uuid::Uuid;
 
 /// The name of the one built-in policy.
 pub const ROOT: &str = "root";
@@ -14,8 +12,8 @@ pub const ROOT: &str = "root";
 static ROOT_POLICY: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| Arc::new(CompiledPolicy::root()));
 
 struct Entry {
-    id: Uuid,
-    updated_at: DateTime<Utc>,
+    /// What it was compiled from.
+    row: PolicyRow,
     policy: Arc<CompiledPolicy>,
 }
 
@@ -38,12 +36,13 @@ impl PolicyBook {
             }
             let known = before
                 .and_then(|book| book.entries.get(&row.name))
-                .filter(|entry| entry.id == row.id && entry.updated_at == row.updated_at);
+                // all of it: two changes within one tick of the clock have the same time
+                .filter(|entry| entry.row == row);
             let policy = match known {
                 Some(entry) => Arc::clone(&entry.policy),
                 None => Arc::new(compile(&row)?),
             };
-            book.entries.insert(row.name, Entry { id: row.id, updated_at: row.updated_at, policy });
+            book.entries.insert(row.name.clone(), Entry { row, policy });
         }
         Ok(book)
     }
@@ -107,4 +106,41 @@ pub fn check_names(field: &'static str, names: &[String]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::policies::Area;
+    use crate::storage::types::TextArray;
+    use chrono::DateTime;
+    use serde_json::{Value, json};
+    use sqlx::types::Json;
+
+    fn row(document: Value, deny_policy: bool) -> PolicyRow {
+        PolicyRow {
+            id: uuid::Uuid::nil(),
+            name: "p".to_owned(),
+            description: None,
+            policy_document: Json(document),
+            entity_bindings: TextArray::default(),
+            max_ttl_seconds: None,
+            deny_policy,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn only_the_same_row_is_taken_over() {
+        let audit = json!({ "version": 1, "administers": ["audit"] });
+        let seal = json!({ "version": 1, "administers": ["seal"] });
+        let first = PolicyBook::build(vec![row(audit.clone(), false)], None).unwrap();
+        let same = PolicyBook::build(vec![row(audit.clone(), false)], Some(&first)).unwrap();
+        assert!(Arc::ptr_eq(&first.get("p").unwrap(), &same.get("p").unwrap()));
+        let other = PolicyBook::build(vec![row(seal, false)], Some(&first)).unwrap();
+        assert!(other.get("p").unwrap().covers_area(Area::Seal));
+        let deny = PolicyBook::build(vec![row(audit, true)], Some(&first)).unwrap();
+        assert!(deny.get("p").unwrap().is_deny());
+    }
 }

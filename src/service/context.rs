@@ -5,7 +5,7 @@ use super::ledger::{Attempt, Change, Decided};
 use super::seal::Keys;
 use super::tokens::{self, TokenState};
 use crate::crypto::primitives::sha256;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{ActorType, AuditEvent, EventType};
 use crate::model::policies::{Action, Area, Circumstances, CompiledPolicy, Decision, evaluate};
 use crate::storage::db::Tx;
@@ -103,7 +103,7 @@ impl OpContext {
                 self.0.counted.get_or_try_init(|| tokens::count_use(self, generation, &caller)).await;
             match counted {
                 Ok(()) => {}
-                Err(Attempt::Failed(error)) if error.code() == crate::error::ErrorCode::Unauthenticated => {
+                Err(Attempt::Failed(error)) if error.code() == ErrorCode::Unauthenticated => {
                     return Err(self.reject(generation, Some(&caller), "the token is used up").await);
                 }
                 Err(other) => return Err(other),
@@ -270,6 +270,26 @@ impl Access {
         self.app().ledger.change(self.decided(), Some(refusal(event)), change).await
     }
 
+    /// The outcome of a check outside the ledger; a refusal goes on the record, a mistake in the input does not.
+    pub(super) async fn unless_refused<T>(
+        &self,
+        event: &AuditEvent,
+        outcome: Result<T>,
+    ) -> Result<T, Attempt> {
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(error)
+                if matches!(
+                    error.code(),
+                    ErrorCode::Forbidden | ErrorCode::Conflict | ErrorCode::NotFound
+                ) =>
+            {
+                Err(self.refuse(event, error).await)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Refuses what the policies allow but another rule does not, on the record.
     pub(super) async fn refuse(&self, event: &AuditEvent, error: Error) -> Attempt {
         let mut event = refusal(event);
@@ -284,12 +304,14 @@ impl Access {
 /// The event of a change that did not come about.
 fn refusal(event: &AuditEvent) -> AuditEvent {
     let about_secret = event.event_type.starts_with("secret.");
+    let mut data = event.event_data.as_object().cloned().unwrap_or_default();
+    data.insert("attempted".to_owned(), Value::from(event.event_type.as_str()));
     let event_type = if about_secret { EventType::SecretAccessDenied } else { EventType::AdminAccessDenied };
     AuditEvent {
         event_id: Uuid::now_v7(),
         event_type: event_type.as_str().to_owned(),
         access_granted: Some(false),
-        event_data: serde_json::json!({ "attempted": event.event_type }),
+        event_data: Value::Object(data),
         ..event.clone()
     }
 }

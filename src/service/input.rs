@@ -55,14 +55,19 @@ pub fn description(value: Option<&str>) -> Result<Option<String>> {
 /// A name of 1 to 128 characters of letters, digits, `.`, `_` and `-`.
 pub fn name(field: &'static str, value: Option<&str>) -> Result<Option<String>> {
     let Some(value) = value else { return Ok(None) };
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if value.is_empty() || value.len() > 128 || !value.bytes().all(allowed) {
+    if !is_name(value) {
         return Err(Error::bad_input(
             field,
             "write a name as 1 to 128 characters of letters, digits, '.', '_' and '-'",
         ));
     }
     Ok(Some(value.to_owned()))
+}
+
+/// Whether [`name`] takes it.
+pub fn is_name(value: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=128).contains(&value.len()) && value.bytes().all(allowed)
 }
 
 /// A JSON object for people and programs, kept as it is and never encrypted.

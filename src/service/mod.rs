@@ -15,6 +15,9 @@ pub mod seal;
 pub mod secrets;
 pub mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 use crate::crypto::memory::Key32;
 use crate::error::Result;
 use crate::model::clock::Clock;

@@ -25,6 +25,24 @@ pub struct Connection<T> {
     pub edges: Vec<(String, T)>,
     pub has_next_page: bool,
     pub has_previous_page: bool,
+    /// Where to go on backward: the first edge's, unless the search for the page stopped elsewhere.
+    pub start_cursor: Option<String>,
+    /// Where to go on forward: the last edge's, unless the search for the page stopped elsewhere.
+    pub end_cursor: Option<String>,
+}
+
+impl<T> Connection<T> {
+    /// There is more, but it was not looked for: the next page goes on from this key.
+    pub(super) fn stopped_at(mut self, key: &str, backward: bool) -> Self {
+        if backward {
+            self.has_previous_page = true;
+            self.start_cursor = Some(Cursor::text(key));
+        } else {
+            self.has_next_page = true;
+            self.end_cursor = Some(Cursor::text(key));
+        }
+        self
+    }
 }
 
 /// The position of an item in its list, as an opaque text.
@@ -41,7 +59,9 @@ impl Cursor {
         let bad =
             || Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer");
         let bytes = BASE64URL_NOPAD.decode(cursor.as_bytes()).map_err(|_| bad())?;
-        String::from_utf8(bytes).map_err(|_| bad())
+        // no key of ours has control characters, and PostgreSQL takes no text with a NUL
+        let key = String::from_utf8(bytes).map_err(|_| bad())?;
+        if key.chars().any(char::is_control) { Err(bad()) } else { Ok(key) }
     }
 }
 
@@ -119,7 +139,13 @@ impl Window {
             false => (more, self.after.is_some()),
             true => (self.before.is_some(), more),
         };
-        let edges = rows.into_iter().map(|row| (cursor(&row), convert(row))).collect();
-        Connection { edges, has_next_page: next, has_previous_page: previous }
+        let edges: Vec<_> = rows.into_iter().map(|row| (cursor(&row), convert(row))).collect();
+        Connection {
+            start_cursor: edges.first().map(|(cursor, _)| cursor.clone()),
+            end_cursor: edges.last().map(|(cursor, _)| cursor.clone()),
+            edges,
+            has_next_page: next,
+            has_previous_page: previous,
+        }
     }
 }

@@ -6,16 +6,18 @@ use super::context::{Access, OpContext, settle};
 use super::input;
 use super::ledger::{Attempt, Change};
 use super::paging::{Connection, Cursor, PageRequest};
+use super::{roles, tokens};
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{
     Action, Area, Binding, Circumstances, CompiledPolicy, Document, Operation, validate_policy_name,
 };
+use crate::storage::db::Tx;
 use crate::storage::policies as store;
 use crate::storage::policies::PolicyRow;
+use crate::storage::tokens as token_store;
 use crate::storage::types::TextArray;
-use crate::storage::{roles as role_store, tokens as token_store};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -81,7 +83,15 @@ async fn find_once(ctx: &OpContext, name: &str) -> Result<Option<PolicyView>, At
     let access = ctx.access().await?;
     access.administer_read(Area::Policies, "policy", Some(&input::shown(name))).await?;
     let mut tx = access.app().read().await?;
-    Ok(store::find(&mut tx, name).await?.map(PolicyView::from))
+    Ok(find_row(&mut tx, name).await?.map(PolicyView::from))
+}
+
+/// A text that cannot be a name is not looked for: not every store takes every text.
+async fn find_row(tx: &mut Tx, name: &str) -> Result<Option<PolicyRow>> {
+    if validate_policy_name(name).is_err() {
+        return Ok(None);
+    }
+    store::find(tx, name).await
 }
 
 /// A policy by id. Needs the area `policies`.
@@ -252,7 +262,7 @@ async fn delete_once(ctx: &OpContext, name: &str) -> Result<(), Attempt> {
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                if !store::remove(tx, &name).await? {
+                if find_row(tx, &name).await?.is_none() || !store::remove(tx, &name).await? {
                     return Err(no_such_policy());
                 }
                 Ok(Change::new((), event, vec![Effect::Policies]))
@@ -269,6 +279,18 @@ pub enum Subject {
     /// A role: what a token made by its login could do.
     Role(String),
     Policies(Vec<String>),
+}
+
+impl Subject {
+    /// For the audit log.
+    fn shown(&self) -> String {
+        match self {
+            Self::Myself => "caller".to_owned(),
+            Self::TokenAccessor(accessor) => format!("token:{accessor}"),
+            Self::Role(name) => format!("role:{}", input::shown(name)),
+            Self::Policies(names) => format!("policies:{}", input::shown(&names.join(","))),
+        }
+    }
 }
 
 /// A question about access.
@@ -307,24 +329,32 @@ async fn explain_once(ctx: &OpContext, question: &Explain) -> Result<Explanation
         (None, None, Some(area)) => Action::Administer(area),
         _ => return Err(Error::bad_input("path", "give either 'path' and 'operation', or 'area'").into()),
     };
-    let policies = if matches!(question.subject, Subject::Myself) {
+    let myself = matches!(question.subject, Subject::Myself);
+    let mut event = access.event(EventType::AdminAccessed);
+    event.secret_path = question.path.as_ref().map(ToString::to_string);
+    let of = question.subject.shown();
+    event.event_data = json!({ "operation": "explain_access", "of": of });
+    let policies = if myself {
         Arc::clone(&access.policies)
     } else {
         access.administer(Area::Policies, "explain_access").await?;
         let book = access.app().policies(access.generation).await?;
-        policies_of(&access, &book, &question.subject).await?
+        let found = policies_of(&access, &book, &question.subject).await;
+        access.unless_refused(&event, found).await?
     };
     let circumstances = Circumstances {
         now: question.at.unwrap_or(access.now),
-        source_ip: question.source_ip.or_else(|| {
-            access.ctx.origin().source_ip.filter(|_| matches!(question.subject, Subject::Myself))
-        }),
+        source_ip: question.source_ip.or_else(|| access.ctx.origin().source_ip.filter(|_| myself)),
         ttl_seconds: question.ttl_seconds,
     };
-    let decision = crate::model::policies::explain(&policies, &action, &circumstances);
-    let mut event = access.event(EventType::AdminAccessed);
-    event.secret_path = question.path.as_ref().map(ToString::to_string);
-    event.event_data = json!({ "operation": "explain_access", "allowed": decision.allowed });
+    let mut decision = crate::model::policies::explain(&policies, &action, &circumstances);
+    if let Some(name) = decision.decided_by.as_ref().filter(|_| myself && !decision.allowed)
+        && !access.decide(&Action::Administer(Area::Policies)).allowed
+    {
+        // whom a policy holds back may know which one, but not where it ends
+        decision.reason = format!("the deny policy '{name}' forbids this").into();
+    }
+    event.event_data = json!({ "operation": "explain_access", "of": of, "allowed": decision.allowed });
     access.record(vec![event]).await?;
     Ok(Explanation {
         allowed: decision.allowed,
@@ -347,11 +377,11 @@ async fn policies_of(
         }
         Subject::Role(name) => {
             let mut tx = access.app().read().await?;
-            let role = role_store::find(&mut tx, name).await?;
+            let role = roles::find_row(&mut tx, name).await?;
             let role =
                 role.ok_or_else(|| Error::not_found("there is no role of this name: check 'as.role'"))?;
-            let entities = vec![format!("role:{name}"), format!("{}:{name}", role.entity_type)];
-            (super::roles::token_policies(&role), entities)
+            let entities = roles::entities(&role.role_name, &role.entity_type);
+            (roles::token_policies(&role), entities)
         }
         Subject::TokenAccessor(accessor) => {
             let mut tx = access.app().read().await?;
@@ -359,8 +389,8 @@ async fn policies_of(
                 token_store::by_accessor(&mut tx, *accessor).await?.filter(|row| row.revoked_at.is_none());
             let row =
                 row.ok_or_else(|| Error::not_found("there is no live token with this accessor: check 'as'"))?;
-            let mut entities: Vec<String> = row.entity.iter().cloned().collect();
-            entities.extend(row.role_name.iter().map(|role| format!("{}:{role}", row.entity_type)));
+            let entities =
+                tokens::entities(row.entity.as_deref(), &row.entity_type, row.role_name.as_deref());
             (row.policies.0, entities)
         }
     };

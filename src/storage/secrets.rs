@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use crate::storage::page::VersionPage;
 pub use crate::storage::secrets_versions::{
     REMEMBERED, VersionInfo, VersionRow, destroy, insert_version, prune, replace_sealed,
-    sealed_under_older_key, set_deleted, version, versions,
+    sealed_under_older_key, set_deleted, these_versions, version, versions,
 };
 
 /// A secret without its data.
@@ -188,4 +188,27 @@ pub async fn list(
         rows.reverse();
     }
     Ok(rows)
+}
+
+/// The next `page.limit` paths of a list without further conditions: how many there are (fewer only at its end), and the
+/// last of them in the direction of the page. It reads the index alone.
+pub async fn step(
+    tx: &mut Tx,
+    range: Option<&(String, String)>,
+    page: &Page,
+) -> Result<(i64, Option<String>)> {
+    let head = if page.backward {
+        "SELECT count(*), min(secret_path) FROM (SELECT secret_path FROM secrets"
+    } else {
+        "SELECT count(*), max(secret_path) FROM (SELECT secret_path FROM secrets"
+    };
+    let mut select = Select::new(head);
+    if let Some((from, to)) = range {
+        select.and("secret_path >= $?", Arg::Text(from));
+        select.and("secret_path < $?", Arg::Text(to));
+    }
+    select.page(page, &key!("secret_path"));
+    let Select { mut text, args, .. } = select;
+    text.push_str(") AS walked");
+    on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_one(c))
 }

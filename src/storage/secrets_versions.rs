@@ -74,11 +74,26 @@ pub async fn version(tx: &mut Tx, secret_id: Uuid, version: i64) -> Result<Optio
         .bind(secret_id).bind(version).fetch_optional(c))
 }
 
+/// Those of these versions that there are, without their data, in no order.
+pub async fn these_versions(tx: &mut Tx, secret_id: Uuid, versions: &[i64]) -> Result<Vec<VersionInfo>> {
+    let mut found = Vec::with_capacity(versions.len());
+    for chunk in versions.chunks(CHUNK) {
+        let mut select = Select::new(INFO);
+        select.and("secret_id = $?", Arg::Uuid(secret_id));
+        select.any_of("version", chunk.iter().map(|version| Arg::Int(*version)));
+        let Select { text, args, .. } = select;
+        let rows: Vec<VersionInfo> =
+            on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+const INFO: &str = "SELECT secret_id, version, key_version, created_at, created_by, deleted_at, destroyed FROM secret_versions";
+
 /// Newest first.
 pub async fn versions(tx: &mut Tx, secret_id: Uuid, page: &VersionPage) -> Result<Vec<VersionInfo>> {
-    let mut select = Select::new(
-        "SELECT secret_id, version, key_version, created_at, created_by, deleted_at, destroyed FROM secret_versions",
-    );
+    let mut select = Select::new(INFO);
     select.and("secret_id = $?", Arg::Uuid(secret_id));
     if let Some(after) = page.after {
         select.and("version < $?", Arg::Int(after));

@@ -92,6 +92,12 @@ impl CompiledPolicy {
         self.areas & area.bit() != 0
     }
 
+    /// Whether its scope holds at any time and from anywhere.
+    #[must_use]
+    pub fn applies_always(&self) -> bool {
+        self.conditions.hold_always()
+    }
+
     /// Whether some path, `prefix` itself or one below it, may be in its scope.
     #[must_use]
     pub fn may_match_below(&self, prefix: &SecretPath) -> bool {

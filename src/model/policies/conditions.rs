@@ -31,6 +31,13 @@ pub struct Conditions {
     pub(super) max_ttl_seconds: Option<i64>,
 }
 
+impl Conditions {
+    /// Whether neither time nor address restricts (a lifetime restricts only what is issued).
+    pub(super) fn hold_always(&self) -> bool {
+        self.time_of_day.is_none() && self.days_of_week.is_empty() && self.ip_ranges.is_empty()
+    }
+}
+
 /// A window of the local wall clock, in minutes since midnight: `start` belongs to it, `end` does not. It crosses
 /// midnight if `end` is not after `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

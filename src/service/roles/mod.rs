@@ -1,22 +1,28 @@
 //! Roles: AppRole, by which a machine gets its first token. Semantics of HashiCorp's AppRole, with many SecretIDs a role.
 
+mod granting;
 mod login;
 mod secret_ids;
 
+use granting::Granting;
+pub(super) use granting::entities;
 pub use login::login;
+#[cfg(test)]
+pub(super) use secret_ids::generate;
 pub use secret_ids::{
     GenerateSecretId, GeneratedSecretId, SecretIdView, destroy_secret_id, generate_secret_id, secret_ids,
 };
 
-use super::book::{self, PolicyBook};
-use super::context::{Access, OpContext, settle};
+use super::book;
+use super::context::{OpContext, settle};
 use super::input;
 use super::ledger::{Attempt, Change};
 use super::paging::{Connection, Cursor, PageRequest};
 use super::tokens;
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
-use crate::model::policies::{Action, Area};
+use crate::model::policies::Area;
+use crate::storage::db::Tx;
 use crate::storage::roles as store;
 use crate::storage::roles::RoleRow;
 use crate::storage::tokens as token_store;
@@ -24,7 +30,6 @@ use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::types::Json;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// A role.
@@ -112,44 +117,6 @@ pub(super) fn token_policies(role: &RoleRow) -> Vec<String> {
     names
 }
 
-/// What a caller without `root` may give to a role: any policy over secrets, but no area that it does not administer itself.
-/// Otherwise whoever administers roles would administer everything.
-pub(super) struct Granting {
-    root: bool,
-    book: Arc<PolicyBook>,
-    areas: Vec<Area>,
-}
-
-impl Granting {
-    async fn of(access: &Access) -> Result<Self> {
-        let administers = |area: &Area| access.decide(&Action::Administer(*area)).allowed;
-        Ok(Self {
-            root: access.is_root(),
-            book: access.app().policies(access.generation).await?,
-            areas: Area::ALL.iter().copied().filter(administers).collect(),
-        })
-    }
-
-    /// # Errors
-    /// `FORBIDDEN` naming the policy.
-    fn check(&self, role: &RoleRow) -> Result<()> {
-        if self.root {
-            return Ok(());
-        }
-        for name in token_policies(role) {
-            let Some(policy) = self.book.get(&name).filter(|policy| !policy.is_deny()) else { continue };
-            if let Some(area) =
-                Area::ALL.iter().find(|area| policy.covers_area(**area) && !self.areas.contains(area))
-            {
-                return Err(Error::forbidden(format!(
-                    "the policy '{name}' of this role administers {area}, which this token does not: ask one that does"
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
 fn apply(row: &mut RoleRow, input: &RoleInput, max_token_ttl: i64) -> Result<()> {
     if let Some(names) = &input.policies {
         book::check_names("policies", names)?;
@@ -230,6 +197,10 @@ pub async fn create(ctx: &OpContext, input: RoleInput) -> Result<RoleView> {
 async fn create_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Roles, "create_role").await?;
+    if input.role_id.is_some_and(|id| id.is_nil()) {
+        // a login without a RoleID is looked up under it
+        return Err(Error::bad_input("roleId", "the nil UUID is no RoleID: choose another").into());
+    }
     let limits = access.app().limits();
     let mut row = RoleRow {
         role_id: input.role_id.unwrap_or_else(Uuid::new_v4),
@@ -253,12 +224,13 @@ async fn create_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Att
         updated_at: access.now,
     };
     apply(&mut row, input, limits.max_token_ttl)?;
-    Granting::of(&access).await?.check(&row)?;
+    let granting = Granting::of(&access).await?;
     let mut event = access.granted(EventType::RoleCreated, &decision);
     event.event_data = summary(&row);
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
+                granting.check(&row)?;
                 if store::by_id(tx, row.role_id).await?.is_some() {
                     return Err(Error::conflict("this RoleID is taken: choose another, or leave it out"));
                 }
@@ -303,9 +275,9 @@ async fn update_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Att
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                let mut row = store::find(tx, &input.name).await?.ok_or_else(no_such_role)?;
+                let mut row = named(tx, &input.name).await?;
                 let was_enabled = row.enabled;
-                granting.check(&row)?;
+                granting.check_areas(&row)?;
                 apply(&mut row, &input, max_token_ttl)?;
                 granting.check(&row)?;
                 row.updated_at = now;
@@ -322,8 +294,16 @@ async fn update_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Att
         .await
 }
 
-fn no_such_role() -> Error {
-    Error::not_found("there is no role of this name: check it against the list of roles")
+/// A text that cannot be a name is not looked for: not every store takes every text.
+pub(super) async fn find_row(tx: &mut Tx, name: &str) -> Result<Option<RoleRow>> {
+    if input::is_name(name) { store::find(tx, name).await } else { Ok(None) }
+}
+
+/// # Errors
+/// `NOT_FOUND`.
+async fn named(tx: &mut Tx, name: &str) -> Result<RoleRow> {
+    let none = || Error::not_found("there is no role of this name: check it against the list of roles");
+    find_row(tx, name).await?.ok_or_else(none)
 }
 
 /// Removes a role with its SecretIDs, and ends its tokens. Needs the area `roles`.
@@ -342,7 +322,7 @@ async fn delete_once(ctx: &OpContext, name: &str) -> Result<(), Attempt> {
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                let row = store::find(tx, &name).await?.ok_or_else(no_such_role)?;
+                let row = named(tx, &name).await?;
                 let ended = token_store::revoke_of_role(tx, row.role_id, now, "role deleted").await?;
                 store::remove(tx, row.role_id).await?;
                 event.event_data = json!({ "role": row.role_name, "ended_tokens": ended.len() });
@@ -364,7 +344,7 @@ async fn find_once(ctx: &OpContext, name: &str) -> Result<Option<RoleView>, Atte
     let access = ctx.access().await?;
     access.administer_read(Area::Roles, "role", Some(&input::shown(name))).await?;
     let mut tx = access.app().read().await?;
-    Ok(store::find(&mut tx, name).await?.map(RoleView::from))
+    Ok(find_row(&mut tx, name).await?.map(RoleView::from))
 }
 
 /// A role by its RoleID. Needs the area `roles`.

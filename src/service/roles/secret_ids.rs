@@ -1,10 +1,11 @@
 //! SecretIDs: stored as a keyed hash, shown once; the accessor lists, looks up and destroys, and cannot log in.
 
-use super::super::context::{OpContext, settle};
+use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::super::paging::{Connection, Cursor, PageRequest};
-use super::{Granting, no_such_role, store};
+use super::super::tokens;
+use super::{Granting, named, store};
 use crate::crypto::memory::Key32;
 use crate::crypto::primitives::hmac_sha256;
 use crate::crypto::random;
@@ -66,21 +67,24 @@ pub async fn generate_secret_id(ctx: &OpContext, input: GenerateSecretId) -> Res
             "a SecretID of one's own has 20 to 512 characters, chosen at random",
         ));
     }
-    settle!(generate_once(ctx, &input))
+    settle!(async { generate(&ctx.access().await?, &input).await })
 }
 
-async fn generate_once(ctx: &OpContext, input: &GenerateSecretId) -> Result<GeneratedSecretId, Attempt> {
-    let access = ctx.access().await?;
+pub(in super::super) async fn generate(
+    access: &Access,
+    input: &GenerateSecretId,
+) -> Result<GeneratedSecretId, Attempt> {
     let decision = access.administer(Area::Roles, "generate_secret_id").await?;
-    let granting = Granting::of(&access).await?;
+    let granting = Granting::of(access).await?;
     let text = input.secret_id.clone().map_or_else(|| random::token_text(PREFIX), Zeroizing::new);
     let mut event = access.granted(EventType::RoleSecretIdIssued, &decision);
     let (input, now, keys) = (input.clone(), access.now, access.keys.clone());
-    let author = access.caller.actor_id.clone();
+    let (author, caller) = (access.caller.actor_id.clone(), access.caller.accessor);
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                let role = store::find(tx, &input.role_name).await?.ok_or_else(no_such_role)?;
+                tokens::require_live(tx, caller, now).await?;
+                let role = named(tx, &input.role_name).await?;
                 granting.check(&role)?;
                 let row = plan(
                     &role,
@@ -176,7 +180,7 @@ async fn destroy_once(ctx: &OpContext, role_name: &str, accessor: Uuid) -> Resul
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                let role = store::find(tx, &role_name).await?.ok_or_else(no_such_role)?;
+                let role = named(tx, &role_name).await?;
                 let row = store::secret_id_by_accessor(tx, accessor).await?;
                 if row.is_none_or(|row| row.role_id != role.role_id) {
                     return Err(Error::not_found("the role has no SecretID with this accessor: list them"));
@@ -240,7 +244,7 @@ async fn secret_ids_once(
     let after = window.forward_uuid()?;
     access.administer_read(Area::Roles, "secret_ids", Some(&input::shown(role_name))).await?;
     let mut tx = access.app().read().await?;
-    let role = store::find(&mut tx, role_name).await?.ok_or_else(no_such_role)?;
+    let role = named(&mut tx, role_name).await?;
     let rows = store::secret_ids(&mut tx, role.role_id, after, window.page()?.limit).await?;
     Ok(window.connection(rows, |row| Cursor::text(row.accessor.to_string()), SecretIdView::from))
 }

@@ -15,6 +15,10 @@ use serde_json::json;
 
 /// Rows read from the store at a time while looking for what may be shown.
 const CHUNK: i64 = 256;
+/// Rows gone over at a time where the store leaves out some of them.
+const STEP: i64 = 2000;
+/// Rows gone over for one page at most: then what was found is the page, and the next one goes on from there.
+const BUDGET: i64 = 20_000;
 /// Longest search text, in bytes.
 const MAX_SEARCH: usize = 200;
 
@@ -51,82 +55,141 @@ async fn list_once(
         .into());
     }
     let everything = access.decide(&Action::Administer(Area::Secrets)).allowed;
-    let rows = collect(&access, query, &window, everything).await?;
+    let (rows, stopped) = collect(&access, query, &window, everything).await?;
     let mut event = access.event(EventType::SecretListed);
     event.secret_path = query.prefix.as_ref().map(ToString::to_string);
     event.event_data = json!({ "listed": rows.len().min(window.limit), "administers": everything });
     access.record(vec![event]).await?;
     let views = rows.iter().map(SecretView::from_row).collect::<Result<Vec<_>>>()?;
-    Ok(window.connection(views, |view| Cursor::text(view.path.as_str()), |view| view))
+    let page = window.connection(views, |view| Cursor::text(view.path.as_str()), |view| view);
+    Ok(match stopped {
+        Some(key) => page.stopped_at(&key, window.backward),
+        None => page,
+    })
 }
 
-/// The rows of the page and one more, in order of their paths.
+type Range = Option<(String, String)>;
+
+/// The rows of the page and one more, in order of their paths; and the key where the budget ended, if it did.
 async fn collect(
     access: &Access,
     query: &ListSecrets,
     window: &Window,
     everything: bool,
-) -> Result<Vec<SecretRow>> {
-    let mut found = Vec::new();
+) -> Result<(Vec<SecretRow>, Option<String>)> {
     let mut ranges = ranges(access, query, everything);
     if window.backward {
         ranges.reverse();
     }
+    let mut walk = Walk { access, query, window, everything, left: BUDGET, reached: None, found: Vec::new() };
+    let mut stopped = false;
     for range in ranges {
-        if collect_range(access, query, window, everything, range, &mut found).await? {
-            break;
+        match walk.range(&range).await? {
+            End::OfRange => {}
+            End::OfPage => break,
+            End::OfBudget => {
+                stopped = true;
+                break;
+            }
         }
     }
     if window.backward {
-        found.reverse();
+        walk.found.reverse();
     }
-    Ok(found)
+    Ok((walk.found, walk.reached.filter(|_| stopped)))
 }
 
-/// Walks one range in the direction of the page. `true`: the page is full. `found` is in the order of the walk.
-async fn collect_range(
-    access: &Access,
-    query: &ListSecrets,
-    window: &Window,
+/// Why a walk stands still.
+enum End {
+    OfRange,
+    OfPage,
+    OfBudget,
+}
+
+/// A walk through the ranges in the direction of the page.
+struct Walk<'a> {
+    access: &'a Access,
+    query: &'a ListSecrets,
+    window: &'a Window,
     everything: bool,
-    range: Option<(String, String)>,
-    found: &mut Vec<SecretRow>,
-) -> Result<bool> {
-    let mut page = Page {
-        limit: CHUNK,
-        after: window.after.clone(),
-        before: window.before.clone(),
-        backward: window.backward,
-    };
-    loop {
-        let mut rows = {
-            let mut tx = access.app().read().await?;
-            store::list(&mut tx, range.clone(), query.secret_type.as_deref(), query.search.as_deref(), &page)
-                .await?
+    /// What is left of the budget.
+    left: i64,
+    /// Everything up to this key has been looked at.
+    reached: Option<String>,
+    /// In the order of the walk.
+    found: Vec<SecretRow>,
+}
+
+impl Walk<'_> {
+    async fn range(&mut self, range: &Range) -> Result<End> {
+        let backward = self.window.backward;
+        let mut page = Page {
+            limit: CHUNK,
+            after: self.window.after.clone(),
+            before: self.window.before.clone(),
+            backward,
         };
-        let exhausted = rows.len() < usize::try_from(CHUNK).unwrap_or(usize::MAX);
-        if window.backward {
-            rows.reverse();
-        }
-        for row in rows {
-            if window.backward {
-                page.before = Some(row.secret_path.clone());
-            } else {
-                page.after = Some(row.secret_path.clone());
+        loop {
+            if self.left <= 0 {
+                return Ok(End::OfBudget);
             }
-            let path = SecretView::from_row(&row)?.path;
-            let wanted = query.prefix.as_ref().is_none_or(|prefix| path.is_within(prefix));
-            if wanted && (everything || may_list(access, &path)) {
-                found.push(row);
-                if found.len() > window.limit {
-                    return Ok(true);
+            let (rows, next) = self.step(range, &page).await?;
+            for row in rows {
+                let path = SecretView::from_row(&row)?.path;
+                let wanted = self.query.prefix.as_ref().is_none_or(|prefix| path.is_within(prefix));
+                if wanted && (self.everything || may_list(self.access, &path)) {
+                    self.found.push(row);
+                    if self.found.len() > self.window.limit {
+                        return Ok(End::OfPage);
+                    }
                 }
             }
-        }
-        if exhausted {
-            return Ok(false);
+            let Some(next) = next else {
+                let end = range.as_ref().map(|(from, to)| if backward { from } else { to });
+                self.reached = end.cloned().or_else(|| self.reached.take());
+                return Ok(End::OfRange);
+            };
+            self.reached = Some(next.clone());
+            *(if backward { &mut page.before } else { &mut page.after }) = Some(next);
         }
     }
+
+    /// Some rows further, in the order of the walk, and the key to go on from; `None` at the end of the range.
+    async fn step(&mut self, range: &Range, page: &Page) -> Result<(Vec<SecretRow>, Option<String>)> {
+        let ListSecrets { secret_type, search, .. } = self.query;
+        let mut tx = self.access.app().read().await?;
+        let (mut within, mut edge) = (range.clone(), None);
+        // a condition on the rows could make the store go over all of them for the next one that meets it
+        let bounded = secret_type.is_some() || search.is_some();
+        if bounded {
+            let ahead = Page { limit: STEP, ..page.clone() };
+            let (walked, last) = store::step(&mut tx, range.as_ref(), &ahead).await?;
+            self.left -= walked;
+            edge = last.filter(|_| walked == STEP);
+            if let Some(edge) = &edge {
+                within = Some(up_to(range, edge, page.backward));
+            }
+        }
+        let mut rows = store::list(&mut tx, within, secret_type.as_deref(), search.as_deref(), page).await?;
+        if page.backward {
+            rows.reverse();
+        }
+        let count = i64::try_from(rows.len()).unwrap_or(CHUNK);
+        if !bounded {
+            self.left -= count;
+        }
+        if count == CHUNK {
+            edge = rows.last().map(|row| row.secret_path.clone());
+        }
+        Ok((rows, edge))
+    }
+}
+
+/// The part of a range that ends, in the direction of a walk, with this path.
+fn up_to(range: &Range, path: &str, backward: bool) -> (String, String) {
+    // no character of a path is below '!' or above '~'
+    let (from, to) = range.clone().unwrap_or_else(|| (String::new(), "~~".to_owned()));
+    if backward { (path.to_owned(), to) } else { (from, format!("{path}!")) }
 }
 
 fn may_list(access: &Access, path: &SecretPath) -> bool {
@@ -194,6 +257,16 @@ fn merge(parts: Vec<(String, String)>) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_range_ends_with_the_path() {
+        for path in ["a", "a.b", "zz-z_9", "~"] {
+            let (from, to) = up_to(&None, path, false);
+            assert!(*from <= *path && *path < *to && *to <= *format!("{path}-"), "{path}");
+            let (from, to) = up_to(&None, path, true);
+            assert!(*from == *path && *path < *to, "{path}");
+        }
+    }
 
     #[test]
     fn ranges_are_cut_and_joined() {

@@ -85,6 +85,16 @@ impl SecretView {
     }
 }
 
+impl SecretView {
+    /// What a change answers with: who may write or delete but not know of the secret sees no more than its bare state.
+    fn shown_to(self, access: &Access) -> Self {
+        if Rights::of(access, &self.path).may_know() {
+            return self;
+        }
+        Self { metadata: json!({}), description: None, rotation: None, created_by: None, ..self }
+    }
+}
+
 /// The name that a version's ciphertext is bound to.
 pub(super) fn record_name(secret_id: &str, version: i64) -> RecordName<'_> {
     RecordName { table: "secret_versions", column: "encrypted_data", id: secret_id, version }

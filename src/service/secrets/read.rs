@@ -65,15 +65,25 @@ async fn hide(access: &Access, path: &SecretPath, rights: &Rights) -> Result<(),
 /// # Errors
 /// As [`find`].
 pub async fn by_id(ctx: &OpContext, id: Uuid) -> Result<Option<SecretView>> {
-    let access = settle!(ctx.access())?;
+    let Some(path) = settle!(path_of(ctx, id))? else { return Ok(None) };
+    // the path may have been given to another secret since
+    Ok(find(ctx, &path).await?.filter(|view| view.id == id))
+}
+
+/// The path of an id, to be asked for then. That there is none is recorded too, and takes as long as a refusal.
+async fn path_of(ctx: &OpContext, id: Uuid) -> Result<Option<SecretPath>, Attempt> {
+    let access = ctx.access().await?;
     let row = {
         let mut tx = access.app().read().await?;
         store::by_id(&mut tx, id).await?
     };
-    let Some(row) = row else { return Ok(None) };
-    let path = SecretView::from_row(&row)?.path;
-    // the path may have been given to another secret since
-    Ok(find(ctx, &path).await?.filter(|view| view.id == id))
+    if let Some(row) = row {
+        return Ok(Some(SecretView::from_row(&row)?.path));
+    }
+    let mut event = access.event(EventType::SecretListed);
+    event.event_data = json!({ "found": false, "id": id.to_string() });
+    access.record(vec![event]).await?;
+    Ok(None)
 }
 
 /// [`find`] and [`read`] of the current version in one step, with one audit event: for a query that asks for both.

@@ -5,7 +5,7 @@ use super::super::context::{OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::{SecretView, about, absent, require};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::EventType;
 use crate::model::paths::SecretPath;
 use crate::model::policies::Operation;
@@ -41,8 +41,15 @@ pub struct RotationInput {
 /// Changes settings without a new version. Needs `write`.
 ///
 /// # Errors
-/// `NOT_FOUND`, `FORBIDDEN`, `BAD_USER_INPUT` naming the field.
+/// `NOT_FOUND`, `FORBIDDEN`, `BAD_USER_INPUT` naming the field, or if there is nothing to change.
 pub async fn update_settings(ctx: &OpContext, settings: UpdateSettings) -> Result<SecretView> {
+    let UpdateSettings { path: _, description, metadata, max_versions, rotation } = &settings;
+    if description.is_none() && metadata.is_none() && max_versions.is_none() && rotation.is_none() {
+        return Err(Error::new(
+            ErrorCode::BadUserInput,
+            "there is nothing to change: give 'description', 'metadata', 'maxVersions' or 'rotation'",
+        ));
+    }
     if let Some(description) = &settings.description {
         input::description(description.as_deref())?;
     }
@@ -63,7 +70,7 @@ async fn update_once(ctx: &OpContext, settings: &UpdateSettings) -> Result<Secre
     let decision = require(&access, Operation::Write, &settings.path).await?;
     let mut event = about(access.granted(EventType::SecretUpdated, &decision), &settings.path, None, None);
     let (settings, now) = (settings.clone(), access.now);
-    access
+    let view = access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let path = settings.path.clone();
@@ -77,7 +84,8 @@ async fn update_once(ctx: &OpContext, settings: &UpdateSettings) -> Result<Secre
                 Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))
             })
         })
-        .await
+        .await?;
+    Ok(view.shown_to(&access))
 }
 
 /// Returns the names of what was given.

@@ -16,7 +16,7 @@ use crate::storage::secrets::SecretRow;
 use serde_json::json;
 
 /// Most versions named in one request.
-const MAX_VERSIONS: usize = 1000;
+const MAX_VERSIONS: usize = 100;
 
 /// What happens to versions.
 #[derive(Clone, Copy)]
@@ -111,7 +111,8 @@ async fn rollback_once(
     let decision = require(&access, Operation::Write, path).await?;
     let event = about(access.granted(EventType::SecretUpdated, &decision), path, None, None);
     let writing = Writing::new(&access, path, expected_version, event.clone());
-    access.change(&event, move |tx| Box::pin(roll_back(tx, writing, to_version, last))).await
+    let view = access.change(&event, move |tx| Box::pin(roll_back(tx, writing, to_version, last))).await?;
+    Ok(view.map(|view| view.shown_to(&access)))
 }
 
 async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> {
@@ -135,19 +136,21 @@ async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
 async fn change_versions(
     ctx: &OpContext,
     path: &SecretPath,
-    versions: Option<Vec<i64>>,
+    mut versions: Option<Vec<i64>>,
     fate: Fate,
 ) -> Result<SecretView> {
-    if let Some(versions) = &versions {
+    if let Some(versions) = &mut versions {
         if versions.is_empty() || versions.len() > MAX_VERSIONS {
             return Err(Error::bad_input(
                 "versions",
-                "name 1 to 1000 versions, or leave it out for the current one",
+                "name 1 to 100 versions, or leave it out for the current one",
             ));
         }
         if versions.iter().any(|version| *version < 1) {
             return Err(Error::bad_input("versions", "versions count from 1"));
         }
+        versions.sort_unstable();
+        versions.dedup();
     }
     settle!(change_once(ctx, path, versions.as_deref(), fate))
 }
@@ -163,7 +166,7 @@ async fn change_once(
     let mut event = about(access.granted(fate.event(), &decision), path, None, None);
     let (path, now) = (path.clone(), access.now);
     let versions = versions.map(<[i64]>::to_vec);
-    access
+    let view = access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let mut row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
@@ -182,13 +185,15 @@ async fn change_once(
                 Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))
             })
         })
-        .await
+        .await?;
+    Ok(view.shown_to(&access))
 }
 
 /// Every version that is named must exist, and one to be restored must still have its data.
 async fn check_versions(tx: &mut Tx, row: &SecretRow, versions: &[i64], fate: Fate) -> Result<()> {
+    let stored = store::these_versions(tx, row.id, versions).await?;
     for version in versions {
-        let stored = store::version(tx, row.id, *version).await?;
+        let stored = stored.iter().find(|stored| stored.version == *version);
         let stored = stored.ok_or_else(|| super::read::no_such_version(*version))?;
         if matches!(fate, Fate::Restore) && stored.destroyed {
             return Err(Error::conflict(format!(

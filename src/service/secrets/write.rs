@@ -100,7 +100,7 @@ async fn put_once(
     let event = about(access.granted(EventType::SecretUpdated, &decision), &input.path, None, None);
     let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let (plain, extras) = (plain.clone(), extras.clone());
-    access
+    let view = access
         .change(&event, move |tx| {
             Box::pin(async move {
                 let before = store::find_for_update(tx, writing.path.as_str()).await?;
@@ -109,7 +109,8 @@ async fn put_once(
                 add_version(tx, writing, row, &plain, extras, json!({})).await
             })
         })
-        .await
+        .await?;
+    Ok(view.shown_to(&access))
 }
 
 /// Applies a merge patch to the current value, which must be live, and stores the result as a new version. Needs the
@@ -136,7 +137,7 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret, last: bool) -> Result<
     let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let limit = access.app().limits().max_secret_bytes;
     let change = input.data.clone();
-    access
+    let view = access
         .change(&event, move |tx| {
             Box::pin(async move {
                 let row = store::find_for_update(tx, writing.path.as_str()).await?;
@@ -152,7 +153,8 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret, last: bool) -> Result<
                 add_version(tx, writing, row, &plain, Extras::default(), note).await.map(done)
             })
         })
-        .await
+        .await?;
+    Ok(view.map(|view| view.shown_to(&access)))
 }
 
 /// Appends a version and prunes the oldest beyond the number that is kept.

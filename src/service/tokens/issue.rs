@@ -3,7 +3,7 @@
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::{book, input};
-use super::{PREFIX, store};
+use super::{PREFIX, require_live, store};
 use crate::crypto::primitives::sha256;
 use crate::crypto::random;
 use crate::error::{Error, Result};
@@ -154,16 +154,16 @@ pub struct CreateToken {
 /// # Errors
 /// `FORBIDDEN`, `BAD_USER_INPUT` naming the field.
 pub async fn create(ctx: &OpContext, input: CreateToken) -> Result<Login> {
-    settle!(create_once(ctx, &input))
+    settle!(async { issue(&ctx.access().await?, &input).await })
 }
 
-async fn create_once(ctx: &OpContext, input: &CreateToken) -> Result<Login, Attempt> {
-    let access = ctx.access().await?;
+pub(in super::super) async fn issue(access: &Access, input: &CreateToken) -> Result<Login, Attempt> {
     let decision = access.administer(Area::Tokens, "create_token").await?;
-    let (new, warnings) = plan(&access, input)?;
+    let mut event = access.granted(EventType::TokenIssued, &decision);
+    let (new, warnings) = access.unless_refused(&event, plan(access, input)).await?;
     let (text, row) = new.make(None)?;
     let login = Login::new(text, &row, warnings);
-    let mut event = access.granted(EventType::TokenIssued, &decision);
+    let (caller, now) = (access.caller.accessor, access.now);
     event.event_data = json!({
         "accessor": row.accessor.to_string(),
         "display_name": row.display_name,
@@ -173,6 +173,8 @@ async fn create_once(ctx: &OpContext, input: &CreateToken) -> Result<Login, Atte
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
+                // a revocation that went before would not find the new token under its parent
+                require_live(tx, caller, now).await?;
                 store::insert(tx, &row).await?;
                 Ok(Change::new((), event, Vec::new()))
             })
@@ -241,10 +243,14 @@ fn policies(
     if root {
         return Ok(policies);
     }
-    let held = |name: &String| access.policies.iter().any(|policy| **policy.name() == **name);
+    // a policy that is bound to the entity stays with the entity: named, it would outlive the binding
+    let held = |name: &String| {
+        access.caller.policy_names.contains(name)
+            && access.policies.iter().any(|policy| **policy.name() == **name)
+    };
     if let Some(name) = policies.iter().find(|name| !held(name)) {
         return Err(Error::forbidden(format!(
-            "this token does not hold the policy '{name}' and cannot pass it on"
+            "this token does not name the policy '{name}' itself and cannot pass it on: leave it out"
         )));
     }
     for policy in access.policies.iter().filter(|policy| policy.is_deny()) {

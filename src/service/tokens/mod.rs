@@ -7,6 +7,8 @@ pub(super) use issue::NewToken;
 pub use issue::{CreateToken, Login, create};
 pub(super) use renew::effects;
 pub use renew::{Renewed, renew, revoke};
+#[cfg(test)]
+pub(super) use {issue::issue, renew::renew_with};
 
 use super::App;
 use super::book::PolicyBook;
@@ -18,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::model::audit::ActorType;
 use crate::model::cidr::CidrList;
 use crate::model::policies::{Area, CompiledPolicy};
-use crate::storage::db::corrupt;
+use crate::storage::db::{Tx, corrupt};
 use crate::storage::tokens as store;
 use crate::storage::tokens::TokenRow;
 use chrono::{DateTime, Utc};
@@ -90,15 +92,6 @@ impl TokenState {
         None
     }
 
-    /// What policies can be bound to: the role, and the application or agent of its name.
-    fn entities(&self) -> Vec<String> {
-        let mut entities: Vec<String> = self.entity.iter().cloned().collect();
-        if let Some(role) = &self.role_name {
-            entities.push(format!("{}:{role}", self.entity_type));
-        }
-        entities
-    }
-
     /// The policies in force.
     pub fn policies(&self, book: &Arc<PolicyBook>) -> Arc<[Arc<CompiledPolicy>]> {
         let mut resolved = self.resolved.lock();
@@ -107,10 +100,33 @@ impl TokenState {
         {
             return Arc::clone(policies);
         }
-        let policies = book.of(&self.policy_names, &self.entities());
+        let policies = book.of(
+            &self.policy_names,
+            &entities(self.entity.as_deref(), &self.entity_type, self.role_name.as_deref()),
+        );
         *resolved = Some((Arc::clone(book), Arc::clone(&policies)));
         policies
     }
+}
+
+/// What policies can be bound to: the token's entity, and the application or agent of its role's name.
+pub(super) fn entities(entity: Option<&str>, entity_type: &str, role_name: Option<&str>) -> Vec<String> {
+    let of_role = role_name.map(|role| format!("{entity_type}:{role}"));
+    entity.map(str::to_owned).into_iter().chain(of_role).collect()
+}
+
+/// The token, if it is neither revoked nor expired: for a change that leaves behind what a revocation of the token that made
+/// it has to reach, or that must not come about after one. The caches forget a revoked token only after its batch.
+///
+/// # Errors
+/// `UNAUTHENTICATED`.
+pub(super) async fn require_live(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<TokenRow> {
+    let row = store::by_accessor(tx, accessor).await?.filter(|row| is_live(row, now));
+    row.ok_or_else(Error::unauthenticated)
+}
+
+fn is_live(row: &TokenRow, now: DateTime<Utc>) -> bool {
+    row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end)
 }
 
 /// The token of this hash, if it exists and is not revoked.
@@ -169,8 +185,7 @@ pub struct CallerInfo {
 pub async fn me(ctx: &OpContext) -> Result<CallerInfo> {
     let access = settle!(ctx.access())?;
     let mut tx = access.app().read().await?;
-    let row = store::by_hash(&mut tx, &access.caller.hash).await?;
-    let row = row.filter(|row| row.revoked_at.is_none()).ok_or_else(Error::unauthenticated)?;
+    let row = require_live(&mut tx, access.caller.accessor, access.now).await?;
     Ok(CallerInfo {
         accessor: Some(row.accessor),
         display_name: row.display_name,
@@ -248,6 +263,5 @@ async fn by_accessor_once(ctx: &OpContext, accessor: Uuid) -> Result<Option<Toke
     access.administer_read(Area::Tokens, "token", Some(&accessor.to_string())).await?;
     let mut tx = access.app().read().await?;
     let row = store::by_accessor(&mut tx, accessor).await?;
-    let live = |row: &TokenRow| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| access.now < end);
-    Ok(row.filter(live).map(TokenInfo::from))
+    Ok(row.filter(|row| is_live(row, access.now)).map(TokenInfo::from))
 }

@@ -3,7 +3,7 @@
 use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
-use super::store;
+use super::{is_live, require_live, store};
 use crate::crypto::primitives::sha256;
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
@@ -37,24 +37,24 @@ pub async fn renew(
     increment_seconds: Option<i64>,
 ) -> Result<Renewed> {
     let hash = token.map(|text| sha256(text.as_bytes()));
-    settle!(renew_once(ctx, hash, accessor, increment_seconds))
+    settle!(async { renew_with(&ctx.access().await?, hash, accessor, increment_seconds).await })
 }
 
-async fn renew_once(
-    ctx: &OpContext,
+pub(in super::super) async fn renew_with(
+    access: &Access,
     hash: Option<[u8; 32]>,
     accessor: Option<Uuid>,
     increment_seconds: Option<i64>,
 ) -> Result<Renewed, Attempt> {
-    let access = ctx.access().await?;
     let increment =
         super::super::input::ttl("incrementSeconds", increment_seconds, access.app().limits().max_token_ttl)?;
-    let target = find_target(&access, hash, accessor, "renew_token").await?;
-    let now = access.now;
+    let target = find_target(access, hash, accessor, "renew_token").await?;
+    let (caller, now) = (access.caller.accessor, access.now);
     let mut event = access.event(EventType::TokenRenewed);
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
+                require_live(tx, caller, now).await?;
                 let row = store::by_accessor(tx, target).await?.filter(|row| is_live(row, now));
                 let row = row.ok_or_else(no_such_token)?;
                 let renewed = extend(&row, now, increment)?;
@@ -158,10 +158,6 @@ async fn find_target(
     let mut tx = access.app().read().await?;
     let row = store::by_hash(&mut tx, &hash.unwrap_or_default()).await?;
     Ok(row.ok_or_else(no_such_token)?.accessor)
-}
-
-fn is_live(row: &TokenRow, now: DateTime<Utc>) -> bool {
-    row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end)
 }
 
 fn hash_of(row: &TokenRow) -> Result<[u8; 32]> {

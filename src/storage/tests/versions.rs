@@ -66,6 +66,13 @@ async fn deleting(db: Db) -> Result<()> {
     let other = with_versions(&mut tx, "b", 6).await?;
     assert_eq!(secrets::set_deleted(&mut tx, row.id, &[1, 3, 99], Some(at(7))).await?, 2);
     assert_eq!(secrets::set_deleted(&mut tx, row.id, &[], Some(at(7))).await?, 0);
+    let mut some = secrets::these_versions(&mut tx, row.id, &[99, 3, 2]).await?;
+    some.sort_by_key(|info| info.version);
+    assert_eq!(
+        some.iter().map(|i| (i.version, i.deleted_at)).collect::<Vec<_>>(),
+        [(2, None), (3, Some(at(7)))]
+    );
+    assert!(secrets::these_versions(&mut tx, row.id, &[]).await?.is_empty());
     assert_eq!(secrets::destroy(&mut tx, row.id, &[3, 4]).await?, 2);
     assert_eq!(secrets::destroy(&mut tx, row.id, &[3, 4]).await?, 0, "they are destroyed already");
     assert_eq!(secrets::set_deleted(&mut tx, row.id, &[1, 3], None).await?, 1, "3 cannot come back");
