@@ -47,6 +47,7 @@ struct Place {
 
 pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
     check_token(args.root_token.as_deref())?;
+    node::keep_files_private();
     let hardening = crate::crypto::memory::harden_process();
     logging::start(&Log { format: LogFormat::Human, level: args.log_level.clone() })
         .map_err(|error| Failure::of_settings(&error))?;
@@ -56,6 +57,7 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
     let listener = node::bind(args.listen).await?;
     let address = listener.local_addr()?;
     let place = place(args.store.as_deref())?;
+    node::report_store(&place.url);
     let settings = Settings {
         store: place.url.clone(),
         max_connections: 16,
@@ -81,7 +83,7 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         tls: None,
         trusted_proxies: Vec::new(),
         transport: TransportOptions { introspection: Introspection::Always, ..TransportOptions::default() },
-        server: ServerOptions { max_connections: 4096, shutdown_timeout: Duration::from_secs(10) },
+        server: ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() },
     };
     node::run(app, front, stop).await?;
     drop(place);

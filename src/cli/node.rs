@@ -1,6 +1,7 @@
 //! A running node: the doors over an [`App`], from the bound socket to the orderly end. `dev` and `server` share it.
 
 use super::failure::Failure;
+use crate::config::in_the_clear;
 use crate::crypto::memory::Hardening;
 use crate::error::Error;
 use crate::graphql;
@@ -8,8 +9,10 @@ use crate::http::router::Doors;
 use crate::http::server::{ServerOptions, serve};
 use crate::http::transport::TransportOptions;
 use crate::service::{App, HostIdentity};
+use crate::storage::db::StoreUrl;
 use crate::tasks;
 use ipnet::IpNet;
+use rustix::fs::Mode;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -55,6 +58,20 @@ pub async fn run(app: Arc<App>, front: Front, stop: impl Future<Output = ()>) ->
     app.shutdown().await;
     tracing::info!("stopped");
     served.map_err(|error: Error| Failure::of_process(&error))
+}
+
+/// What this process creates from here on is for its own user only.
+pub fn keep_files_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Says if the way to the store can be listened to.
+pub fn report_store(url: &StoreUrl) {
+    if in_the_clear(url) {
+        tracing::warn!(
+            "the connection to PostgreSQL may be unencrypted: add sslmode=verify-full (or require) to storage.url"
+        );
+    }
 }
 
 /// Says what of the process's protection could not be had.

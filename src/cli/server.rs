@@ -7,7 +7,6 @@ use crate::http::server::ServerOptions;
 use crate::http::tls;
 use crate::model::clock::SystemClock;
 use crate::service::{App, Limits, Settings};
-use rustix::fs::Mode;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,8 +32,7 @@ pub struct ServerCommand {
 }
 
 pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
-    // what this process creates is for its own user only
-    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    node::keep_files_private();
     let config = load(&args)?;
     let acceptor = match &config.listener.tls {
         Some(files) => {
@@ -49,6 +47,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
     let hardening = crate::crypto::memory::harden_process();
     logging::start(&config.log).map_err(|error| Failure::of_settings(&error))?;
     node::report_hardening(hardening);
+    node::report_store(&config.storage.url);
 
     let stop = node::termination()?;
     let listener = node::bind(config.listener.address).await?;
@@ -79,7 +78,9 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         transport: config.graphql,
         server: ServerOptions {
             max_connections: config.listener.max_connections,
+            max_connections_per_address: config.listener.max_connections_per_address,
             shutdown_timeout: config.listener.shutdown_timeout,
+            ..ServerOptions::default()
         },
     };
     node::run(app, front, stop).await?;

@@ -3,7 +3,9 @@
 //! `section.key`. Nothing here has `Debug`: addresses of stores hold passwords.
 
 mod key;
+mod listener;
 mod source;
+mod store;
 
 use crate::crypto::memory::Key32;
 use crate::error::{Error, Result};
@@ -11,14 +13,14 @@ use crate::graphql::guard::QueryLimits;
 use crate::http::transport::{Introspection, TransportOptions};
 use crate::model::duration;
 use crate::storage::db::StoreUrl;
-use ipnet::IpNet;
 use source::Source;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+pub use listener::{DEFAULT_ADDRESS, Listener, TlsFiles};
 pub use source::Override;
+pub use store::in_the_clear;
 
 pub struct Config {
     pub listener: Listener,
@@ -31,22 +33,6 @@ pub struct Config {
     pub cluster_name: String,
     /// Bound on the cached ciphertexts, in bytes.
     pub cache_bytes: u64,
-}
-
-pub struct Listener {
-    pub address: SocketAddr,
-    pub tls: Option<TlsFiles>,
-    /// Proxies whose `X-Forwarded-For` counts.
-    pub trusted_proxies: Vec<IpNet>,
-    pub max_connections: usize,
-    /// How long requests in flight may take to finish at shutdown.
-    pub shutdown_timeout: Duration,
-}
-
-/// PEM files.
-pub struct TlsFiles {
-    pub cert: PathBuf,
-    pub key: PathBuf,
 }
 
 pub struct Storage {
@@ -85,9 +71,6 @@ pub struct Tokens {
     pub max_ttl: i64,
 }
 
-/// The default of `listener.address`, where clients look too.
-pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8200";
-
 impl Config {
     /// Reads and validates the settings.
     ///
@@ -109,7 +92,7 @@ impl Config {
 
     fn from_source(source: &Source, environment: &BTreeMap<String, String>) -> Result<Self> {
         Ok(Self {
-            listener: listener(source)?,
+            listener: listener::listener(source)?,
             storage: storage(source)?,
             seal: seal(source, environment)?,
             graphql: graphql(source)?,
@@ -120,42 +103,6 @@ impl Config {
             cache_bytes: whole(source, "cache.bytes", 64 << 20, 1 << 20, 1 << 40)?,
         })
     }
-}
-
-fn listener(source: &Source) -> Result<Listener> {
-    let text = source.text("listener.address")?.unwrap_or(DEFAULT_ADDRESS);
-    let address = text.parse().map_err(|_| {
-        Error::bad_input("listener.address", "write ADDRESS:PORT, such as 127.0.0.1:8200 or [::]:8200")
-    })?;
-    let tls = match (source.text("listener.tls_cert")?, source.text("listener.tls_key")?) {
-        (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.into(), key: key.into() }),
-        (None, None) => None,
-        (Some(_), None) => {
-            return Err(Error::bad_input("listener.tls_key", "is needed beside listener.tls_cert"));
-        }
-        (None, Some(_)) => {
-            return Err(Error::bad_input("listener.tls_cert", "is needed beside listener.tls_key"));
-        }
-    };
-    let trusted_proxies = source
-        .list("listener.trusted_proxies")?
-        .iter()
-        .map(|text| {
-            text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-                Error::bad_input(
-                    "listener.trusted_proxies",
-                    format!("'{text}' is no address and no range such as 10.0.0.0/8"),
-                )
-            })
-        })
-        .collect::<Result<_>>()?;
-    Ok(Listener {
-        address,
-        tls,
-        trusted_proxies,
-        max_connections: whole(source, "listener.max_connections", 4096, 1, 1 << 20)?,
-        shutdown_timeout: seconds(source, "listener.shutdown_timeout", 30, 1, 3600)?,
-    })
 }
 
 fn storage(source: &Source) -> Result<Storage> {

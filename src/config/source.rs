@@ -20,6 +20,7 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("listener.tls_key", Kind::Text),
     ("listener.trusted_proxies", Kind::List),
     ("listener.max_connections", Kind::Whole),
+    ("listener.max_connections_per_address", Kind::Whole),
     ("listener.max_concurrent_requests", Kind::Whole),
     ("listener.request_timeout", Kind::Text),
     ("listener.shutdown_timeout", Kind::Text),

@@ -31,6 +31,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
         tls_key = "b.pem"
         trusted_proxies = ["10.0.0.0/8", "::1"]
         max_connections = 10
+        max_connections_per_address = 4
         max_concurrent_requests = 5
         request_timeout = "5s"
         shutdown_timeout = "1m"
@@ -77,6 +78,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
     assert!(matches!(&config.storage.url, StoreUrl::Sqlite(path) if path == Path::new("y.db")));
     assert_eq!(config.graphql.limits.max_depth, 7);
     assert_eq!(config.graphql.limits.max_complexity, 6);
+    assert_eq!(config.listener.max_connections_per_address, 4);
     assert_eq!(config.listener.trusted_proxies.len(), 2);
     assert_eq!((config.tokens.default_ttl, config.tokens.max_ttl), (3600, 7200));
     assert_eq!(config.listener.shutdown_timeout, Duration::from_secs(60));

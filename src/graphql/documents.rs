@@ -1,6 +1,7 @@
 //! Parsed documents by the hash of their text: parsing costs far more than looking one up.
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
+use super::literals;
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -72,13 +73,12 @@ impl DocumentCache {
     }
 
     fn parse(&self, text: &str, key: [u8; 32]) -> Result<Arc<Document>> {
-        let scanned = scan(text, &self.limits)?;
+        scan(text, &self.limits)?;
         let parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
         let operations = measure_document(&parsed, &Variables::default(), self.page_size)?;
         self.limits.check_document(&operations)?;
-        // a literal of a mutation may be a secret's value: such a text is not kept
-        let may_keep =
-            !scanned.has_strings || operations.iter().all(|op| op.operation_type == OperationType::Query);
+        let only_queries = operations.iter().all(|op| op.operation_type == OperationType::Query);
+        let may_keep = only_queries || !literals::present(&parsed);
         let document = Arc::new(Document { parsed, operations, bytes: text.len() });
         if may_keep {
             self.documents.insert(key, Arc::clone(&document));
@@ -145,8 +145,17 @@ mod tests {
         let message = broken.unwrap_err().to_string();
         assert!(message.contains("syntax error at line 1"), "{message}");
         assert!(!message.contains("s3cret"), "{message}");
-        assert!(cache.prepare("mutation { unseal(input: {share: \"s3cret\"}) { x } }", None, &none).is_ok());
-        assert_eq!(cache.documents.len(), 1);
+        for text in [
+            "mutation { unseal(input: {share: \"s3cret\"}) { x } }",
+            "mutation { putSecret(input: {path: $p, data: 123456}) { x } }",
+            "query A { a } mutation B { putSecret(input: {path: $p, data: {pin: $pin}}) { x } }",
+        ] {
+            assert!(cache.prepare(text, text.starts_with('q').then_some("B"), &none).is_ok(), "{text}");
+            assert_eq!(cache.documents.len(), 1, "{text}");
+        }
+        let plain = "mutation ($p: SecretPath!, $d: JSON!) { putSecret(input: {path: $p, data: $d}) { x } }";
+        assert!(cache.prepare(plain, None, &none).is_ok());
+        assert_eq!(cache.documents.len(), 2);
     }
 
     #[test]

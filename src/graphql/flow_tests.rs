@@ -186,6 +186,12 @@ async fn failures_carry_code_and_field() {
         (
             root,
             r#"mutation { loginWithAppRole(input: { roleId: "x", secretId: "y" }) { token } }"#,
+            "BAD_USER_INPUT",
+            json!("input.roleId"),
+        ),
+        (
+            root,
+            r#"mutation { loginWithAppRole(input: { roleId: "6b8bfa3d-33c5-4b26-8f7a-5c36c9f2a1de", secretId: "y" }) { token } }"#,
             "UNAUTHENTICATED",
             Value::Null,
         ),
@@ -239,4 +245,24 @@ async fn a_role_logs_in_with_what_its_policy_allows() {
     let ended = node.run(token, "mutation { revokeToken(input: {}) { revoked } }", json!({})).await;
     assert_eq!(ended["data"]["revokeToken"]["revoked"], 1);
     assert_eq!(node.refusal(token, "{ me { displayName } }").await.0, "UNAUTHENTICATED");
+}
+
+#[tokio::test]
+async fn a_request_is_rejected_once_on_the_record() {
+    let node = Node::start().await;
+    let before = node.events("auth.failed").await;
+    let many = "{ a: me { displayName } b: me { displayName } secret(path: \"a.b\") { id } }";
+    for (number, token) in [None, Some("shub_unknown")].into_iter().enumerate() {
+        let answer = node.run(token, many, json!({})).await;
+        let errors = answer["errors"].as_array().unwrap();
+        assert!(!errors.is_empty(), "{answer}");
+        for error in errors {
+            assert_eq!(error["extensions"]["code"], "UNAUTHENTICATED", "{answer}");
+        }
+        assert_eq!(node.events("auth.failed").await, before + number + 1);
+    }
+    let one_by_one =
+        "mutation { a: revokeToken(input: {}) { revoked } b: revokeToken(input: {}) { revoked } }";
+    assert_eq!(node.refusal(None, one_by_one).await.0, "UNAUTHENTICATED");
+    assert_eq!(node.events("auth.failed").await, before + 3);
 }

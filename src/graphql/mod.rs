@@ -7,6 +7,7 @@ pub mod documents;
 pub mod errors;
 pub mod guard;
 pub mod ids;
+mod literals;
 pub mod nulls;
 pub mod order;
 pub mod pages;

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode, Uri, header};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Events read from the store at a time.
 const PAGE: i64 = 1000;
@@ -48,7 +49,7 @@ pub(super) async fn export(visit: Visit, uri: &Uri) -> Response<Body> {
         Ok((from, limit, format)) => Export { visit, format, next: from, left: limit, first: true },
         Err(error) => return respond::error(&error, &visit.id),
     };
-    let first = match export.page().await {
+    let first = match export.first_page().await {
         Ok(page) => page.unwrap_or_default(),
         Err(error) => return respond::error(&error, &export.visit.id),
     };
@@ -76,11 +77,20 @@ pub(super) async fn export(visit: Visit, uri: &Uri) -> Response<Body> {
 }
 
 impl Export {
+    /// As [`Export::page`], for a request that may find the server busy.
+    async fn first_page(&mut self) -> Result<Option<Vec<u8>>> {
+        drop(self.visit.gate.enter()?);
+        self.page().await
+    }
+
     /// The next page as bytes; `None` at the end.
     async fn page(&mut self) -> Result<Option<Vec<u8>>> {
         if self.left == 0 {
             return Ok(None);
         }
+        // for this page only: while the client reads it, others may work
+        let gate = Arc::clone(&self.visit.gate);
+        let _place = gate.wait().await?;
         let asked = self.left.min(PAGE);
         let events = audit::export_page(&self.visit.ctx, self.next, asked).await?;
         let bytes = encode(&events, self.format, self.first)?;

@@ -1,5 +1,6 @@
 //! Reading a request's body up to a limit, whether its length was announced or not.
 
+use super::gate::{Gate, Taken};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Body;
@@ -13,6 +14,15 @@ pub enum BodyError {
     TooLarge,
     /// The connection broke off.
     Broken,
+    /// The bodies of other requests take all the memory there is for them.
+    Busy,
+}
+
+/// A body, wiped when it is dropped: it may hold secrets.
+pub struct Read {
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// To be kept as long as what was made of the body.
+    pub taken: Taken,
 }
 
 /// Memory that is set aside before anything has arrived, at most: an announced length is only a promise.
@@ -21,11 +31,11 @@ const MAX_RESERVE: usize = 64 * 1024;
 const MAX_DRAIN: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
-/// The whole body, wiped when it is dropped: it may hold secrets.
+/// The whole body.
 ///
 /// # Errors
 /// [`BodyError`]; nothing of a body that announces too much is kept.
-pub async fn read<B>(body: B, limit: usize) -> Result<Zeroizing<Vec<u8>>, BodyError>
+pub async fn read<B>(body: B, limit: usize, gate: &Gate) -> Result<Read, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -35,7 +45,10 @@ where
         drain(&mut body).await;
         return Err(BodyError::TooLarge);
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(announced.min(MAX_RESERVE)));
+    let mut taken = Taken::default();
+    let reserve = announced.min(MAX_RESERVE);
+    gate.take(&mut taken, reserve).ok_or(BodyError::Busy)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(reserve));
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Err(BodyError::Broken) };
         let Ok(data) = frame.into_data() else { continue };
@@ -46,14 +59,15 @@ where
         }
         if length > bytes.capacity() {
             // grown by hand: a reallocation would leave an unwiped copy behind
-            let mut larger =
-                Zeroizing::new(Vec::with_capacity((bytes.capacity() * 2).max(length).min(limit)));
+            let capacity = (bytes.capacity() * 2).max(length).min(limit);
+            gate.take(&mut taken, capacity - bytes.capacity()).ok_or(BodyError::Busy)?;
+            let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
             larger.extend_from_slice(&bytes);
             bytes = larger;
         }
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes)
+    Ok(Read { bytes, taken })
 }
 
 /// Reads on without keeping anything: an answer in the middle of a body is lost on many clients, above all over HTTP/2.
@@ -87,15 +101,26 @@ mod tests {
 
     #[tokio::test]
     async fn the_limit_holds_for_announced_and_chunked_bodies() {
-        assert_eq!(read(Full::new(Bytes::from_static(b"1234567890")), 10).await.unwrap().len(), 10);
-        assert_eq!(
-            read(Full::new(Bytes::from_static(b"12345678901")), 10).await.err(),
-            Some(BodyError::TooLarge)
-        );
-        assert_eq!(read(chunked(2), 10).await.unwrap().as_slice(), b"1234512345");
-        assert_eq!(read(chunked(1_000_000), 10).await.err(), Some(BodyError::TooLarge));
+        let gate = Gate::new(1, 1 << 20);
+        let full = |text: &'static [u8]| Full::new(Bytes::from_static(text));
+        assert_eq!(read(full(b"1234567890"), 10, &gate).await.unwrap().bytes.len(), 10);
+        assert_eq!(read(full(b"12345678901"), 10, &gate).await.err(), Some(BodyError::TooLarge));
+        let chunks = read(chunked(2), 10, &gate).await.unwrap();
+        assert_eq!(chunks.bytes.as_slice(), b"1234512345");
+        assert_eq!(read(chunked(1_000_000), 10, &gate).await.err(), Some(BodyError::TooLarge));
         let broken =
             StreamBody::new(futures_util::stream::iter([Err::<Frame<Bytes>, _>(std::io::Error::other("x"))]));
-        assert_eq!(read(broken, 10).await.err(), Some(BodyError::Broken));
+        assert_eq!(read(broken, 10, &gate).await.err(), Some(BodyError::Broken));
+    }
+
+    #[tokio::test]
+    async fn the_memory_of_all_bodies_is_bounded() {
+        let gate = Gate::new(1, 100 * 1024);
+        let limit = 1 << 20;
+        let first = read(chunked(10_000), limit, &gate).await;
+        assert!(first.is_ok());
+        assert_eq!(read(chunked(10_000), limit, &gate).await.err(), Some(BodyError::Busy));
+        drop(first);
+        assert!(read(chunked(10_000), limit, &gate).await.is_ok());
     }
 }

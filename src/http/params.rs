@@ -32,6 +32,9 @@ struct QueryString {
     extensions: Option<String>,
 }
 
+/// Values and keys in a request's JSON, at most. Each takes far more memory as a tree than the two bytes it may take as text.
+const MAX_NODES: usize = 100_000;
+
 impl Params {
     /// # Errors
     /// `BAD_USER_INPUT`; its sentence never repeats what was sent.
@@ -42,6 +45,7 @@ impl Params {
             None => return Err(bad("the body is empty: send a JSON object with a 'query'")),
             _ => return Err(bad("the body must be a JSON object with a 'query'")),
         }
+        bound_nodes(body)?;
         let body: Body = serde_json::from_slice(body).map_err(|error| describe(&error))?;
         let query = body.query.ok_or_else(no_query)?;
         let operation_name = body.operation_name.filter(|name| !name.is_empty());
@@ -57,16 +61,45 @@ impl Params {
         let query = params.query.ok_or_else(no_query)?;
         let variables = match params.variables.filter(|text| !text.is_empty()) {
             None => Variables::default(),
-            Some(text) => serde_json::from_str(&text)
-                .map_err(|_| Error::bad_input("variables", "'variables' must be a JSON object"))?,
+            Some(text) => {
+                bound_nodes(text.as_bytes())?;
+                serde_json::from_str(&text)
+                    .map_err(|_| Error::bad_input("variables", "'variables' must be a JSON object"))?
+            }
         };
         if let Some(text) = params.extensions.filter(|text| !text.is_empty()) {
+            bound_nodes(text.as_bytes())?;
             serde_json::from_str::<Option<Map<String, Value>>>(&text)
                 .map_err(|_| Error::bad_input("extensions", "'extensions' must be a JSON object"))?;
         }
         let operation_name = params.operation_name.filter(|name| !name.is_empty());
         Ok(Self { query, operation_name, variables })
     }
+}
+
+/// Counts what starts a value or a key, outside strings, before any of it is parsed. Valid JSON is counted exactly enough; what
+/// is not valid the parser refuses at the first fault, so it builds no more than was counted up to there.
+///
+/// # Errors
+/// `BAD_USER_INPUT` over [`MAX_NODES`].
+fn bound_nodes(json: &[u8]) -> Result<()> {
+    let (mut nodes, mut in_string, mut at) = (0_usize, false, 0);
+    while let Some(&byte) = json.get(at) {
+        match (in_string, byte) {
+            (true, b'\\') => at += 1,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{' | b',' | b':') => nodes += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    if nodes > MAX_NODES {
+        return Err(Error::new(
+            ErrorCode::BadUserInput,
+            format!("the request's JSON holds more than {MAX_NODES} values: send larger data as a text"),
+        ));
+    }
+    Ok(())
 }
 
 fn no_query() -> Error {
@@ -127,6 +160,19 @@ mod tests {
         }
         let deep = format!(r#"{{"query":"a","variables":{{"x":{}1{}}}}}"#, "[".repeat(500), "]".repeat(500));
         assert!(Params::from_body(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn the_number_of_values_is_bounded_outside_strings() {
+        let body = |value: &str| format!(r#"{{"query":"{{a}}","variables":{{"x":{value}}}}}"#);
+        let list = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
+        assert!(Params::from_body(body(&list(MAX_NODES - 10)).as_bytes()).is_ok());
+        let error = Params::from_body(body(&list(MAX_NODES + 10)).as_bytes()).err().unwrap();
+        assert!(error.message().contains("more than 100000 values"), "{error}");
+        let objects = format!("[{}0]", r#"{"a":1},"#.repeat(MAX_NODES / 3 + 1));
+        assert!(Params::from_body(body(&objects).as_bytes()).is_err());
+        let text = format!("\"{}\"", r#",:[{\"\\"#.repeat(MAX_NODES));
+        assert!(Params::from_body(body(&text).as_bytes()).is_ok());
     }
 
     #[test]

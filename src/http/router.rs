@@ -2,12 +2,13 @@
 
 use super::bearer::bearer;
 use super::client_address::client_address;
+use super::gate::Gate;
 use super::ids::{correlation_id, request_id};
 use super::respond;
 use super::server::Handler;
 use super::transport::{Api, Call, GraphqlDoor, TransportOptions};
 use super::{audit_export, health, sys};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::service::App;
 use crate::service::context::{OpContext, Origin};
 use async_graphql::{ObjectType, Schema, SubscriptionType};
@@ -58,6 +59,7 @@ pub struct Doors<Q, M, S> {
     graphql: GraphqlDoor<SchemaApi<Q, M, S>>,
     trusted_proxies: Vec<IpNet>,
     request_timeout: Duration,
+    gate: Arc<Gate>,
 }
 
 /// A request at a door beside GraphQL.
@@ -65,6 +67,9 @@ pub(super) struct Visit {
     pub app: Arc<App>,
     pub ctx: OpContext,
     pub id: String,
+    pub gate: Arc<Gate>,
+    /// For the whole of a request; where a door has no such limit, for its body.
+    pub timeout: Duration,
 }
 
 /// What `GET /` says until the playground is built.
@@ -87,8 +92,10 @@ where
         trusted_proxies: Vec<IpNet>,
     ) -> Self {
         let request_timeout = options.request_timeout;
+        let gate = Arc::new(Gate::new(options.max_concurrent_requests, options.max_bodies_bytes));
         let api = SchemaApi { app: Arc::clone(&app), schema };
-        Self { app, graphql: GraphqlDoor::new(api, options), trusted_proxies, request_timeout }
+        let graphql = GraphqlDoor::new(api, options, Arc::clone(&gate));
+        Self { app, graphql, trusted_proxies, request_timeout, gate }
     }
 
     /// Answers one request; for tests also without a socket.
@@ -102,11 +109,15 @@ where
         }
         let visit = self.visit(request.headers(), source_ip);
         let id = visit.id.clone();
+        if request.uri().path() == sys::INIT {
+            // the key shares are shown in this answer and never again: it is not cut off
+            return route(request, visit).await;
+        }
         match tokio::time::timeout(self.request_timeout, route(request, visit)).await {
             Ok(response) => response,
             Err(_) => {
                 let message = "the request took too long: it may or may not have had its effect";
-                respond::error(&Error::new(crate::error::ErrorCode::Unavailable, message), &id)
+                respond::error(&Error::new(ErrorCode::Unavailable, message), &id)
             }
         }
     }
@@ -120,7 +131,13 @@ where
             started: Instant::now(),
         };
         let ctx = OpContext::new(Arc::clone(&self.app), bearer(headers), origin);
-        Visit { app: Arc::clone(&self.app), ctx, id }
+        Visit {
+            app: Arc::clone(&self.app),
+            ctx,
+            id,
+            gate: Arc::clone(&self.gate),
+            timeout: self.request_timeout,
+        }
     }
 }
 
@@ -148,7 +165,7 @@ where
         "/readyz" if reads => health::ready(&visit).await,
         "/v1/sys/health" if reads => health::health(&visit).await,
         "/v1/sys/seal-status" if reads => sys::seal_status(&visit).await,
-        "/v1/sys/init" if posts => sys::init(&visit, &head.headers, body).await,
+        sys::INIT if posts => sys::init(&visit, &head.headers, body).await,
         "/v1/sys/unseal" if posts => sys::unseal(&visit, &head.headers, body).await,
         "/v1/sys/seal" if posts => sys::seal(&visit).await,
         "/v1/audit/export" if head.method == Method::GET => audit_export::export(visit, &head.uri).await,
@@ -156,7 +173,7 @@ where
             respond::answer(StatusCode::OK, "text/plain; charset=utf-8", &visit.id, HOME.as_bytes().to_vec())
         }
         "/livez" | "/readyz" | "/v1/sys/health" | "/v1/sys/seal-status" | "/" => only("GET, HEAD"),
-        "/v1/sys/init" | "/v1/sys/unseal" | "/v1/sys/seal" => only("POST"),
+        sys::INIT | "/v1/sys/unseal" | "/v1/sys/seal" => only("POST"),
         "/v1/audit/export" => only("GET"),
         _ => respond::error(
             &Error::not_found("there is nothing at this path: the API is at /graphql"),

@@ -1,5 +1,7 @@
 //! The server loop: connections in, requests to the handler, and an orderly end.
 
+use super::patience::{Activity, Noted, Patient};
+use super::per_address::PerAddress;
 use crate::error::{Error, Result};
 use axum::body::Body;
 use http::{Request, Response};
@@ -33,8 +35,23 @@ pub trait Handler: Send + Sync + 'static {
 pub struct ServerOptions {
     /// Connections at a time; more wait in the system's queue.
     pub max_connections: usize,
+    /// Connections from one address at a time; more are closed at once.
+    pub max_connections_per_address: usize,
+    /// How long a client may leave an answer unread.
+    pub write_timeout: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 4096,
+            max_connections_per_address: 1024,
+            write_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 /// From the first byte of a request's head to its last; also how long an idle connection is kept.
@@ -44,6 +61,8 @@ const MAX_HEADERS: usize = 100;
 /// The head of a request and each read of its body; the query of a GET is in the head.
 const MAX_BUFFER: usize = 256 * 1024;
 const MAX_STREAMS: u32 = 200;
+/// How long an HTTP/2 connection is kept on which nothing happens; pings are nothing.
+const IDLE_HTTP2: Duration = Duration::from_secs(120);
 /// After an error of accept (out of file descriptors), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -67,6 +86,7 @@ pub async fn serve<H: Handler>(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let places = Arc::new(Semaphore::new(options.max_connections));
+    let addresses = PerAddress::default();
     let connections = TaskTracker::new();
     let ends = Ends { stop: CancellationToken::new(), kill: CancellationToken::new() };
     tokio::pin!(stop);
@@ -87,10 +107,15 @@ pub async fn serve<H: Handler>(
                 continue;
             }
         };
+        let Some(counted) = addresses.enter(peer.ip(), options.max_connections_per_address) else {
+            tracing::debug!(address = %peer.ip(), "an address has as many connections as it may");
+            continue;
+        };
+        let patience = options.write_timeout;
         let (tls, handler, ends) = (tls.clone(), Arc::clone(&handler), ends.clone());
         connections.spawn(async move {
-            connection(stream, peer, tls, handler, ends).await;
-            drop(place);
+            connection(stream, patience, peer, tls, handler, ends).await;
+            drop((place, counted));
         });
     }
     drop(listener);
@@ -106,6 +131,7 @@ pub async fn serve<H: Handler>(
 
 async fn connection<H: Handler>(
     stream: TcpStream,
+    patience: Duration,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     handler: Arc<H>,
@@ -115,6 +141,7 @@ async fn connection<H: Handler>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "nodelay could not be set");
     }
+    let stream = Patient::new(stream, patience);
     // Over TLS the client names the protocol. In plain text it is HTTP/1.1: no browser or proxy starts HTTP/2 there unasked,
     // and guessing the protocol from the first bytes has no time limit.
     let Some(tls) = tls else { return http1(stream, peer, handler, ends).await };
@@ -124,7 +151,7 @@ async fn connection<H: Handler>(
     };
     match handshake {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2(stream, peer, handler, ends).await;
+            http2(stream, peer, handler, ends, IDLE_HTTP2).await;
         }
         Ok(Ok(stream)) => http1(stream, peer, handler, ends).await,
         Ok(Err(error)) => tracing::debug!(error = %error, "a TLS handshake failed"),
@@ -170,14 +197,20 @@ where
     }
 }
 
-async fn http2<H, S>(stream: S, peer: SocketAddr, handler: Arc<H>, ends: Ends)
+async fn http2<H, S>(stream: S, peer: SocketAddr, handler: Arc<H>, ends: Ends, idle: Duration)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| {
-        let handler = Arc::clone(&handler);
-        async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
+    let activity = Activity::new();
+    let service = service_fn(|request| {
+        let (handler, activity) = (Arc::clone(&handler), activity.clone());
+        async move {
+            let working = activity.begin();
+            let response = handler.handle(request, peer).await;
+            drop(working);
+            Ok::<_, Infallible>(response.map(|body| Noted { body, activity }))
+        }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -197,6 +230,15 @@ where
                 () = ends.kill.cancelled() => return,
             }
         }
+        () = activity.idle(idle) => {
+            // what is stuck in the windows of its streams has waited long enough as well
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = tokio::time::sleep(idle) => return,
+                () = ends.kill.cancelled() => return,
+            }
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection broke off");
@@ -204,52 +246,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    struct Echo;
-
-    impl Handler for Echo {
-        async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
-            if request.uri().path() == "/slow" {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            Response::new(Body::from("done"))
-        }
-    }
-
-    async fn ask(address: SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
-        let mut text = String::new();
-        let mut buffer = [0; 1024];
-        while !text.contains("done") {
-            match stream.read(&mut buffer).await.unwrap() {
-                0 => break,
-                n => text.push_str(std::str::from_utf8(&buffer[..n]).unwrap()),
-            }
-        }
-        text
-    }
-
-    #[tokio::test]
-    async fn stopping_finishes_what_is_in_flight_and_does_not_wait_for_idle_connections() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let options = ServerOptions { max_connections: 10, shutdown_timeout: Duration::from_secs(5) };
-        let server = tokio::spawn(async move {
-            let stop = async move { drop(stopped.await) };
-            serve(listener, None, Arc::new(Echo), &options, stop).await
-        });
-        assert!(ask(address, "/").await.contains("done"));
-        let _never_used = TcpStream::connect(address).await.unwrap();
-        let slow = tokio::spawn(async move { ask(address, "/slow").await });
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stop.send(()).unwrap();
-        tokio::time::timeout(Duration::from_secs(2), server).await.unwrap().unwrap().unwrap();
-        assert!(slow.await.unwrap().contains("done"));
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The system doors: what must work before anyone can have a token, and from scripts without GraphQL.
 
 use super::body::{self, BodyError};
+use super::gate::busy;
 use super::negotiation::is_json;
 use super::respond;
 use super::router::Visit;
@@ -15,6 +16,9 @@ use zeroize::Zeroizing;
 
 /// A share has some eighty characters.
 const MAX_BODY: usize = 64 * 1024;
+
+/// The door of initialisation, which has no time limit of its own.
+pub(super) const INIT: &str = "/v1/sys/init";
 
 /// The seal status as JSON.
 #[derive(Serialize)]
@@ -71,16 +75,29 @@ struct Unseal {
 }
 
 pub(super) async fn seal_status(visit: &Visit) -> Response<Body> {
-    status_answer(&seal::status(&visit.app).await, &visit.id)
+    match visit.gate.enter() {
+        Ok(_place) => status_answer(&seal::status(&visit.app).await, &visit.id),
+        Err(error) => respond::error(&error, &visit.id),
+    }
 }
 
 pub(super) async fn init<B>(visit: &Visit, headers: &HeaderMap, body: B) -> Response<Body>
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {
-    let asked: Init = match read(headers, body, "write {\"shares\": 5, \"threshold\": 3}").await {
-        Ok(asked) => asked,
-        Err((status, error)) => return respond::error_with_status(status, &error, &visit.id),
+    let reading = read(visit, headers, body, "write {\"shares\": 5, \"threshold\": 3}");
+    let asked: Init = match tokio::time::timeout(visit.timeout, reading).await {
+        Ok(Ok(asked)) => asked,
+        Ok(Err((status, error))) => return respond::error_with_status(status, &error, &visit.id),
+        Err(_) => {
+            let late =
+                Error::new(ErrorCode::Unavailable, "the request's body took too long: nothing was done");
+            return respond::error(&late, &visit.id);
+        }
+    };
+    let _place = match visit.gate.enter() {
+        Ok(place) => place,
+        Err(error) => return respond::error(&error, &visit.id),
     };
     match seal::initialize(&visit.ctx, asked.shares, asked.threshold).await {
         Ok(made) => {
@@ -98,9 +115,14 @@ pub(super) async fn unseal<B>(visit: &Visit, headers: &HeaderMap, body: B) -> Re
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
 {
-    let asked: Unseal = match read(headers, body, "write {\"share\": \"...\"} or {\"reset\": true}").await {
+    let example = "write {\"share\": \"...\"} or {\"reset\": true}";
+    let asked: Unseal = match read(visit, headers, body, example).await {
         Ok(asked) => asked,
         Err((status, error)) => return respond::error_with_status(status, &error, &visit.id),
+    };
+    let _place = match visit.gate.enter() {
+        Ok(place) => place,
+        Err(error) => return respond::error(&error, &visit.id),
     };
     let outcome = match (asked.share, asked.reset) {
         (Some(share), false) => seal::unseal(&visit.ctx, &share).await,
@@ -114,6 +136,10 @@ where
 }
 
 pub(super) async fn seal(visit: &Visit) -> Response<Body> {
+    let _place = match visit.gate.enter() {
+        Ok(place) => place,
+        Err(error) => return respond::error(&error, &visit.id),
+    };
     match seal::seal(&visit.ctx).await {
         Ok(status) => status_answer(&status, &visit.id),
         Err(error) => respond::error(&error, &visit.id),
@@ -125,7 +151,12 @@ fn status_answer(status: &SealStatus, id: &str) -> Response<Body> {
 }
 
 /// A JSON body. What is wrong with it is said without repeating it.
-async fn read<T, B>(headers: &HeaderMap, body: B, example: &'static str) -> Result<T, (StatusCode, Error)>
+async fn read<T, B>(
+    visit: &Visit,
+    headers: &HeaderMap,
+    body: B,
+    example: &'static str,
+) -> Result<T, (StatusCode, Error)>
 where
     T: DeserializeOwned,
     B: hyper::body::Body<Data = Bytes> + Unpin,
@@ -135,15 +166,17 @@ where
         let error = bad("send the request as 'Content-Type: application/json' in utf-8".to_owned());
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
     }
-    let bytes = body::read(body, MAX_BODY).await.map_err(|error| match error {
+    let body = body::read(body, MAX_BODY, &visit.gate).await.map_err(|error| match error {
         BodyError::TooLarge => {
             let error = bad(format!("the request is larger than {MAX_BODY} bytes"));
             (StatusCode::PAYLOAD_TOO_LARGE, error)
         }
         BodyError::Broken => (StatusCode::BAD_REQUEST, bad("the request's body broke off".to_owned())),
+        BodyError::Busy => (StatusCode::SERVICE_UNAVAILABLE, busy()),
     })?;
+    let bytes = &body.bytes;
     let is_object = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    serde_json::from_slice(&bytes).ok().filter(|_| is_object).ok_or_else(|| {
+    serde_json::from_slice(bytes).ok().filter(|_| is_object).ok_or_else(|| {
         (StatusCode::BAD_REQUEST, bad(format!("the body is not the JSON object that is expected: {example}")))
     })
 }

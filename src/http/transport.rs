@@ -4,53 +4,58 @@
 //! goes wrong before the document is looked at has its HTTP status in either form of answer; from there on a client of
 //! `application/json` gets 200.
 
+mod answer;
+
 use super::bearer::bearer;
 use super::body::{self, BodyError};
+use super::gate::{Gate, Taken, busy};
 use super::ids::{correlation_id, request_id};
 use super::negotiation::{Answer, accepted, is_json};
 use super::params::Params;
-use super::respond;
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
-use crate::graphql::errors::{log, sanitize, server_error};
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
 use crate::graphql::{nulls, order};
+use answer::{execution, refuse};
 use async_graphql::parser::types::OperationType;
-use async_graphql::{ServerError, Value};
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use serde::Serialize;
-use std::collections::BTreeMap;
+use http::{Method, Request, Response, StatusCode};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 
 /// Settings of the door.
 #[derive(Debug, Clone)]
 pub struct TransportOptions {
     pub limits: QueryLimits,
     pub introspection: Introspection,
-    /// Bytes of a request's body. A secret of 1 MiB must fit with its JSON escapes.
+    /// Bytes of a request's body. A secret of 1 MiB must fit, with JSON escapes that make six bytes of one.
     pub max_body_bytes: usize,
     /// From the first byte of the head to the answer.
     pub request_timeout: Duration,
     /// Requests in work at a time; more are turned away with 503.
     pub max_concurrent_requests: usize,
+    /// Memory for the bodies of all requests together.
+    pub max_bodies_bytes: usize,
     /// Documents remembered, and the memory they may take in bytes.
     pub max_documents: usize,
     pub max_document_bytes: u64,
 }
+
+/// Without a token there is little to say: a login, a key share.
+const MAX_ANONYMOUS_BODY: usize = 64 * 1024;
 
 impl Default for TransportOptions {
     fn default() -> Self {
         Self {
             limits: QueryLimits::default(),
             introspection: Introspection::default(),
-            max_body_bytes: 2 * 1024 * 1024,
+            max_body_bytes: 8 * 1024 * 1024,
             request_timeout: Duration::from_secs(30),
             max_concurrent_requests: 2048,
+            max_bodies_bytes: 256 * 1024 * 1024,
             max_documents: 1000,
             max_document_bytes: 8 * 1024 * 1024,
         }
@@ -88,7 +93,7 @@ pub struct GraphqlDoor<A> {
     api: A,
     documents: DocumentCache,
     options: TransportOptions,
-    gate: Semaphore,
+    gate: Arc<Gate>,
 }
 
 /// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`].
@@ -118,7 +123,8 @@ impl From<Error> for Refusal {
 }
 
 impl<A: Api> GraphqlDoor<A> {
-    pub fn new(api: A, options: TransportOptions) -> Self {
+    /// `gate` bounds the work of all doors.
+    pub fn new(api: A, options: TransportOptions, gate: Arc<Gate>) -> Self {
         Self {
             api,
             documents: DocumentCache::new(
@@ -127,7 +133,7 @@ impl<A: Api> GraphqlDoor<A> {
                 options.max_documents,
                 options.max_document_bytes,
             ),
-            gate: Semaphore::new(options.max_concurrent_requests),
+            gate,
             options,
         }
     }
@@ -141,11 +147,6 @@ impl<A: Api> GraphqlDoor<A> {
         let id = request_id();
         let accepted = accepted(request.headers());
         let form = accepted.unwrap_or(Answer::Json);
-        let Ok(_place) = self.gate.try_acquire() else {
-            let busy = Error::new(ErrorCode::Unavailable, "the server has too much to do: try again shortly")
-                .with_retry_after(1);
-            return refuse(form, &id, &busy.into());
-        };
         let work = self.answer(request, source_ip, &id, started, accepted);
         match tokio::time::timeout(self.options.request_timeout, work).await {
             Ok(Ok(response)) => execution(form, &id, response),
@@ -183,7 +184,13 @@ impl<A: Api> GraphqlDoor<A> {
                 "accept application/graphql-response+json or application/json",
             ));
         }
-        let params = if by_get { queried(&head.uri)? } else { self.posted(&head.headers, body).await? };
+        let arrived = if by_get { None } else { Some(self.posted(&head.headers, body).await?) };
+        // not before the body is here: slow senders hold no places
+        let _place = self.gate.enter()?;
+        let (params, _taken) = match arrived {
+            Some(body) => (Params::from_body(&body.bytes).map_err(malformed)?, body.taken),
+            None => (Params::from_uri(&head.uri).map_err(malformed)?, Taken::default()),
+        };
 
         let prepared =
             self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
@@ -217,7 +224,7 @@ impl<A: Api> GraphqlDoor<A> {
         Ok(response)
     }
 
-    async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<Params, Refusal>
+    async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<body::Read, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -227,13 +234,17 @@ impl<A: Api> GraphqlDoor<A> {
                 "send the request as 'Content-Type: application/json' in utf-8",
             ));
         }
-        let body = body::read(body, self.options.max_body_bytes).await.map_err(|error| match error {
+        let limit = match bearer(headers) {
+            None | Some("") => self.options.max_body_bytes.min(MAX_ANONYMOUS_BODY),
+            Some(_) => self.options.max_body_bytes,
+        };
+        body::read(body, limit, &self.gate).await.map_err(|error| match error {
             BodyError::TooLarge => {
                 Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, "the request is larger than this server takes")
             }
             BodyError::Broken => Refusal::status(StatusCode::BAD_REQUEST, "the request's body broke off"),
-        })?;
-        Params::from_body(&body).map_err(malformed)
+            BodyError::Busy => busy().into(),
+        })
     }
 
     async fn admit_introspection(&self, operation: &OperationMeasure, context: &A::Context) -> Result<()> {
@@ -250,66 +261,12 @@ impl<A: Api> GraphqlDoor<A> {
     }
 }
 
-fn queried(uri: &http::Uri) -> Result<Params, Refusal> {
-    Params::from_uri(uri).map_err(malformed)
-}
-
 fn malformed(error: Error) -> Refusal {
     Refusal { status: Some(StatusCode::BAD_REQUEST), allow: None, error }
 }
 
 fn not_allowed(allow: &'static str, message: &'static str) -> Refusal {
     Refusal { allow: Some(allow), ..Refusal::status(StatusCode::METHOD_NOT_ALLOWED, message) }
-}
-
-/// The answer's body. `data` is left out when nothing was executed, as the specification wants it.
-#[derive(Serialize)]
-struct Out<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    extensions: &'a BTreeMap<String, Value>,
-}
-
-fn execution(form: Answer, id: &str, mut response: async_graphql::Response) -> Response<Body> {
-    // a document that fails validation is not executed; its errors have no path
-    let executed = response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
-    for error in &mut response.errors {
-        sanitize(error, id);
-    }
-    let status = match form {
-        Answer::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
-        _ => StatusCode::OK,
-    };
-    let out = Out {
-        errors: &response.errors,
-        data: executed.then_some(&response.data),
-        extensions: &response.extensions,
-    };
-    respond::json(status, form.content_type(), id, &out)
-}
-
-fn refuse(form: Answer, id: &str, refusal: &Refusal) -> Response<Body> {
-    log(&refusal.error, id);
-    let status = refusal.status.unwrap_or_else(|| match form {
-        Answer::Json => StatusCode::OK,
-        Answer::GraphqlResponse => {
-            StatusCode::from_u16(refusal.error.code().http_status()).unwrap_or(StatusCode::BAD_REQUEST)
-        }
-    });
-    let errors = [server_error(&refusal.error, id)];
-    let out = Out { errors: &errors, data: None, extensions: &BTreeMap::new() };
-    let mut response = respond::json(status, form.content_type(), id, &out);
-    let headers = response.headers_mut();
-    if let Some(allow) = refusal.allow {
-        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-    }
-    if let Some(seconds) = refusal.error.retry_after_seconds() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    response
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ event_types! {
     SystemUnsealed = "system.unsealed",
     SystemSealed = "system.sealed",
     SystemRekeyStarted = "system.rekey_started",
+    /// A step of a re-key: an old share was given, the new ones were handed out or one was shown back, or it was given up.
+    SystemRekeyProgress = "system.rekey_progress",
     SystemRekeyed = "system.rekeyed",
     SystemKeyRotated = "system.key_rotated",
     /// The background task finished rewrapping records under the active data key.

@@ -338,7 +338,7 @@ pub async fn export_page(ctx: &OpContext, from: i64, limit: i64) -> Result<Vec<A
 /// `UNAVAILABLE`.
 pub async fn keep_checkpoint(ctx: &OpContext) -> Result<Option<i64>> {
     let app = ctx.app();
-    settle!(app.ledger.change(app.caches.generation(), None, move |tx| {
+    settle!(app.ledger.change(app.undecided(), None, move |tx| {
         Box::pin(async move {
             let head = store::head(tx).await?;
             let row = head.signature.zip(head.updated_at).map(|(signature, created_at)| CheckpointRow {

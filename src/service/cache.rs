@@ -1,9 +1,10 @@
 //! What a node remembers of the store, and how it stays true.
 //!
 //! The store counts its changes in `audit_head.generation`. A node knows the generation up to which its caches are true.
-//! Its own changes are applied precisely, before anyone is answered. A change by another node shows when the next batch
-//! locks the head: the caches are emptied, and every request that was decided on older facts is decided again. So no audited
-//! answer ever rests on a fact that another node had changed before the request began, without waiting for a notification.
+//! Its own changes are applied precisely, before anyone is answered. Changes by other nodes show when the next batch locks the
+//! head: the effects that the other nodes left beside the count are applied just as precisely (all is forgotten if some are
+//! missing), and every request of the batch that was decided on a fact that one of them touched is decided again. So no audited
+//! answer rests on a fact that another node had changed before the request began, without waiting for a notification.
 //!
 //! Cached secrets are ciphertext. Nothing here is plaintext of a secret or a token.
 
@@ -11,9 +12,11 @@ use super::book::PolicyBook;
 use super::tokens::TokenState;
 use crate::model::paths::SecretPath;
 use crate::storage::secrets::CurrentRow;
+use data_encoding::HEXLOWER;
 use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a committed change makes untrue in the caches.
@@ -39,14 +42,70 @@ impl Weighter<SecretPath, Arc<CurrentRow>> for BySize {
     }
 }
 
+/// What other nodes did is remembered this far back, for requests that were decided before.
+const REMEMBERED: usize = 4096;
+
+/// What a request was decided on.
+#[derive(Debug, Clone, Copy)]
+pub struct Basis<'a> {
+    /// Of the caches, when the decision began.
+    pub generation: i64,
+    /// The caller's token, and with it all policies; `None` if neither was looked at.
+    pub token: Option<[u8; 32]>,
+    /// The secret that was looked at.
+    pub path: Option<&'a str>,
+}
+
+impl Basis<'_> {
+    fn is_touched_by(&self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Secret(path) => self.path == Some(path.as_str()),
+            Effect::Token(hash) => self.token.as_ref() == Some(hash),
+            Effect::Policies => self.token.is_some(),
+            Effect::Keyring | Effect::Sealed => false,
+        }
+    }
+}
+
 struct Known {
     /// The store's generation up to which the caches are true.
     generation: i64,
-    /// The generation at which another node's change was last met: what was decided before it is stale.
+    /// What was decided on an older generation than this is stale, whatever it was decided on.
     oldest_valid: i64,
+    /// What other nodes changed since, by generation.
+    foreign: VecDeque<(i64, Effect)>,
     policies: Option<Arc<PolicyBook>>,
     /// The last book that was true: what it compiled need not be compiled again.
     former: Option<Arc<PolicyBook>>,
+}
+
+impl Effect {
+    /// What other nodes are told: a kind and a key. Sealing is each node's own affair.
+    #[must_use]
+    pub fn shared(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Secret(path) => Some(("secret", path.as_str().to_owned())),
+            Self::Token(hash) => Some(("token", HEXLOWER.encode(hash))),
+            Self::Policies => Some(("policies", String::new())),
+            Self::Keyring => Some(("keyring", String::new())),
+            Self::Sealed => None,
+        }
+    }
+
+    /// What another node has told; `None` for what this version does not know.
+    #[must_use]
+    pub fn told(kind: &str, key: &str) -> Option<Self> {
+        match kind {
+            "secret" => SecretPath::parse(key).ok().map(Self::Secret),
+            "token" => {
+                let hash = HEXLOWER.decode(key.as_bytes()).ok()?;
+                hash.try_into().ok().map(Self::Token)
+            }
+            "policies" => Some(Self::Policies),
+            "keyring" => Some(Self::Keyring),
+            _ => None,
+        }
+    }
 }
 
 impl Known {
@@ -73,7 +132,13 @@ impl Caches {
     pub fn new(bytes: u64) -> Self {
         let expected = usize::try_from(bytes / 1024).unwrap_or(usize::MAX).clamp(16, 1_000_000);
         Self {
-            known: RwLock::new(Known { generation: 0, oldest_valid: 0, policies: None, former: None }),
+            known: RwLock::new(Known {
+                generation: 0,
+                oldest_valid: 0,
+                foreign: VecDeque::new(),
+                policies: None,
+                former: None,
+            }),
             tokens: Cache::new(20_000),
             secrets: Cache::with_weighter(expected, bytes, BySize),
             largest_entry: usize::try_from(bytes / 32).unwrap_or(usize::MAX),
@@ -86,44 +151,68 @@ impl Caches {
         self.known.read().generation
     }
 
-    /// The ledger has seen this generation in the store. Returns the oldest generation whose decisions still hold.
-    pub fn meet(&self, store: i64) -> i64 {
-        {
-            let known = self.known.read();
-            if known.generation == store {
-                return known.oldest_valid;
-            }
-        }
+    /// The ledger has seen this generation in the store, and these effects of other nodes since the one that is known;
+    /// `None` if they cannot be told.
+    pub fn learn(&self, store: i64, effects: Option<Vec<(i64, Effect)>>) {
         let mut known = self.known.write();
         known.generation = store;
-        known.oldest_valid = store;
-        known.drop_policies();
-        self.tokens.clear();
-        self.secrets.clear();
-        store
+        let Some(effects) = effects else {
+            known.oldest_valid = store;
+            known.foreign.clear();
+            known.drop_policies();
+            self.tokens.clear();
+            self.secrets.clear();
+            return;
+        };
+        for (generation, effect) in effects {
+            self.forget(&mut known, &effect);
+            known.foreign.push_back((generation, effect));
+        }
+        while known.foreign.len() > REMEMBERED {
+            if let Some((generation, _)) = known.foreign.pop_front() {
+                known.oldest_valid = known.oldest_valid.max(generation);
+            }
+        }
+    }
+
+    /// Whether another node has changed, since the decision, what it rests on.
+    #[must_use]
+    pub fn is_stale(&self, basis: Basis<'_>) -> bool {
+        let known = self.known.read();
+        basis.generation < known.oldest_valid
+            || known
+                .foreign
+                .iter()
+                .rev()
+                .take_while(|(generation, _)| *generation > basis.generation)
+                .any(|(_, effect)| basis.is_touched_by(effect))
+    }
+
+    fn forget(&self, known: &mut Known, effect: &Effect) {
+        match effect {
+            Effect::Secret(path) => {
+                self.secrets.remove(path);
+            }
+            Effect::Token(hash) => {
+                self.tokens.remove(hash);
+            }
+            Effect::Policies => known.drop_policies(),
+            Effect::Keyring => {}
+            Effect::Sealed => {
+                known.policies = None;
+                known.former = None;
+                self.tokens.clear();
+                self.secrets.clear();
+            }
+        }
     }
 
     /// Applies the effects of this node's own committed batch.
-    pub fn apply(&self, generation: i64, effects: Vec<Effect>) {
+    pub fn apply(&self, generation: i64, effects: &[Effect]) {
         let mut known = self.known.write();
         known.generation = generation;
         for effect in effects {
-            match effect {
-                Effect::Secret(path) => {
-                    self.secrets.remove(&path);
-                }
-                Effect::Token(hash) => {
-                    self.tokens.remove(&hash);
-                }
-                Effect::Policies => known.drop_policies(),
-                Effect::Keyring => {}
-                Effect::Sealed => {
-                    known.policies = None;
-                    known.former = None;
-                    self.tokens.clear();
-                    self.secrets.clear();
-                }
-            }
+            self.forget(&mut known, effect);
         }
     }
 
@@ -173,5 +262,51 @@ impl Caches {
             known.policies = Some(Arc::clone(book));
             known.former = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn basis(generation: i64, token: u8, path: Option<&str>) -> Basis<'_> {
+        Basis { generation, token: Some([token; 32]), path }
+    }
+
+    #[test]
+    fn only_what_another_node_touched_is_stale() {
+        let caches = Caches::new(1 << 20);
+        caches.learn(7, None);
+        assert!(caches.is_stale(basis(6, 1, None)), "nothing is known of what happened before");
+        assert!(!caches.is_stale(basis(7, 1, None)));
+        let path = SecretPath::parse("a.b").unwrap();
+        caches.learn(9, Some(vec![(8, Effect::Secret(path)), (9, Effect::Token([2; 32]))]));
+        assert!(caches.is_stale(basis(7, 1, Some("a.b"))));
+        assert!(!caches.is_stale(basis(8, 1, Some("a.b"))), "decided after that change");
+        assert!(!caches.is_stale(basis(7, 1, Some("a.c"))));
+        assert!(caches.is_stale(basis(8, 2, None)));
+        caches.learn(10, Some(vec![(10, Effect::Policies)]));
+        assert!(caches.is_stale(basis(9, 1, None)));
+        assert!(!caches.is_stale(Basis { generation: 9, token: None, path: None }));
+    }
+
+    #[test]
+    fn what_is_no_longer_remembered_is_stale() {
+        let caches = Caches::new(1 << 20);
+        caches.learn(1, None);
+        let many = (2..).take(REMEMBERED + 10).map(|generation| (generation, Effect::Keyring)).collect();
+        caches.learn(5000, Some(many));
+        assert!(caches.is_stale(basis(1, 1, None)));
+        assert!(!caches.is_stale(basis(12, 1, None)));
+    }
+
+    #[test]
+    fn effects_are_told_and_understood() {
+        let path = SecretPath::parse("a.b").unwrap();
+        for effect in [Effect::Secret(path), Effect::Token([9; 32]), Effect::Policies, Effect::Keyring] {
+            let (kind, key) = effect.shared().unwrap();
+            assert_eq!(Effect::told(kind, &key), Some(effect));
+        }
+        assert_eq!(Effect::told("lease", "x"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Who asks, from where, and what they may: every operation goes through an [`Access`], so no door can forget to ask.
 
 use super::App;
-use super::ledger::{Attempt, Change};
+use super::ledger::{Attempt, Change, Decided};
 use super::seal::Keys;
 use super::tokens::{self, TokenState};
 use crate::crypto::primitives::sha256;
@@ -38,6 +38,8 @@ struct Inner {
     actor: ActorType,
     /// Set once a use of a token with limited uses has been counted: one per request.
     counted: OnceCell<()>,
+    /// Set once the token has been rejected, on the record: one event per request, however many operations it holds.
+    rejected: OnceCell<()>,
 }
 
 /// One request, as it goes through the service.
@@ -49,7 +51,14 @@ impl OpContext {
     #[must_use]
     pub fn new(app: Arc<App>, bearer: Option<&str>, origin: Origin) -> Self {
         let token = bearer.map(|text| sha256(text.as_bytes()));
-        Self(Arc::new(Inner { app, origin, token, actor: ActorType::Anonymous, counted: OnceCell::new() }))
+        Self(Arc::new(Inner {
+            app,
+            origin,
+            token,
+            actor: ActorType::Anonymous,
+            counted: OnceCell::new(),
+            rejected: OnceCell::new(),
+        }))
     }
 
     /// For the server's own tasks; `name` becomes the correlation id of what they record.
@@ -61,7 +70,14 @@ impl OpContext {
             correlation_id: Some(name.to_owned()),
             started: Instant::now(),
         };
-        Self(Arc::new(Inner { app, origin, token: None, actor: ActorType::System, counted: OnceCell::new() }))
+        Self(Arc::new(Inner {
+            app,
+            origin,
+            token: None,
+            actor: ActorType::System,
+            counted: OnceCell::new(),
+            rejected: OnceCell::new(),
+        }))
     }
 
     #[must_use]
@@ -85,6 +101,9 @@ impl OpContext {
     pub(super) async fn access(&self) -> Result<Access, Attempt> {
         let app = self.app();
         let keys = app.keys.get()?;
+        if self.0.rejected.initialized() {
+            return Err(Error::unauthenticated().into());
+        }
         let generation = app.caches.generation();
         let book = app.policies(generation).await?;
         let now = app.clock.now();
@@ -113,11 +132,15 @@ impl OpContext {
         Ok(Access { ctx: self.clone(), generation, caller, policies, now, keys })
     }
 
+    /// Turns the request away, once on the record; operations that run beside this one wait for that one event.
     async fn reject(&self, generation: i64, caller: Option<&TokenState>, reason: &str) -> Attempt {
-        let mut event = self.event(EventType::AuthFailed, caller);
-        event.access_granted = Some(false);
-        event.denial_reason = Some(reason.to_owned());
-        match self.app().ledger.record(generation, vec![event]).await {
+        let record = || {
+            let mut event = self.event(EventType::AuthFailed, caller);
+            event.access_granted = Some(false);
+            event.denial_reason = Some(reason.to_owned());
+            self.app().ledger.record(Decided { generation, token: self.0.token }, vec![event])
+        };
+        match self.0.rejected.get_or_try_init(record).await.copied() {
             Ok(()) => Error::unauthenticated().into(),
             Err(failure) => failure,
         }
@@ -253,8 +276,12 @@ impl Access {
         self.record(vec![event]).await
     }
 
+    fn decided(&self) -> Decided {
+        Decided { generation: self.generation, token: Some(self.caller.hash) }
+    }
+
     pub(super) async fn record(&self, events: Vec<AuditEvent>) -> Result<(), Attempt> {
-        self.app().ledger.record(self.generation, events).await
+        self.app().ledger.record(self.decided(), events).await
     }
 
     /// Makes a change that `event` is about. If the change itself refuses, that is recorded in place of `event`.
@@ -263,7 +290,7 @@ impl Access {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
     {
-        self.app().ledger.change(self.generation, Some(refusal(event)), change).await
+        self.app().ledger.change(self.decided(), Some(refusal(event)), change).await
     }
 
     /// The outcome of a check outside the ledger; a refusal goes on the record, a mistake in the input does not.

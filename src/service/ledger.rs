@@ -6,7 +6,7 @@
 //!
 //! A change does SQL and arithmetic only, never a network call: it runs while the whole node waits for the batch.
 
-use super::cache::{Caches, Effect};
+use super::cache::{Basis, Caches, Effect};
 use super::context::note_refusal;
 use super::seal::KeySlot;
 use crate::crypto::audit as chain;
@@ -17,18 +17,24 @@ use crate::model::clock::Clock;
 use crate::storage::audit as store;
 use crate::storage::audit::Head;
 use crate::storage::db::{Db, Tx};
+use crate::storage::effects as effect_store;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// The most requests in one transaction.
 pub const MAX_BATCH: usize = 512;
 /// The most requests that may wait; beyond it callers are told to come back.
 const QUEUE: usize = 4096;
+/// The most effects of other nodes that are taken over one by one; more, and all is forgotten.
+const MOST_FOREIGN: i64 = 2000;
+/// A batch that has worked this long takes no more changes: the rest wait for the next one, so that no batch comes near the
+/// time at which all in it would be turned away.
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// Why an attempt at an operation did not end in an answer.
 #[derive(Debug)]
@@ -61,8 +67,8 @@ type Outcome<T> = Result<Change<T>>;
 
 /// A queued request; the ledger knows neither the type of its result nor what it does.
 trait Job: Send {
-    /// The generation of the caches on which it was decided.
-    fn generation(&self) -> i64;
+    /// What it was decided on.
+    fn basis(&self) -> Basis<'_>;
     /// Whether it writes anything but its events.
     fn changes(&self) -> bool;
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(Vec<AuditEvent>, Vec<Effect>)>>;
@@ -81,15 +87,24 @@ enum Verdict {
     Failed(Error),
 }
 
+/// The generation of the caches and the token that a request was decided on.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided {
+    pub generation: i64,
+    pub token: Option<[u8; 32]>,
+}
+
 struct Recording {
-    generation: i64,
+    decided: Decided,
     events: Vec<AuditEvent>,
     reply: oneshot::Sender<Result<(), Attempt>>,
 }
 
 impl Job for Recording {
-    fn generation(&self) -> i64 {
-        self.generation
+    fn basis(&self) -> Basis<'_> {
+        // what is recorded of a secret was read from the cache; what is changed is read again in the transaction
+        let path = self.events.first().and_then(|event| event.secret_path.as_deref());
+        Basis { generation: self.decided.generation, token: self.decided.token, path }
     }
     fn changes(&self) -> bool {
         false
@@ -109,7 +124,7 @@ impl Job for Recording {
 }
 
 struct Changing<T, F> {
-    generation: i64,
+    decided: Decided,
     change: Option<F>,
     refusal: Option<AuditEvent>,
     outcome: Option<Result<T>>,
@@ -121,8 +136,8 @@ where
     T: Send + 'static,
     F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
 {
-    fn generation(&self) -> i64 {
-        self.generation
+    fn basis(&self) -> Basis<'_> {
+        Basis { generation: self.decided.generation, token: self.decided.token, path: None }
     }
     fn changes(&self) -> bool {
         true
@@ -137,8 +152,9 @@ where
                     self.outcome = Some(Ok(value));
                     Ok((events, effects))
                 }
+                // the store itself failed, and with it the batch
+                Err(error) if error.code() == ErrorCode::Unavailable => Err(error),
                 Err(error) => {
-                    // the batch needs to know whether the store itself failed; the caller gets the error as it is
                     let code = error.code();
                     self.outcome = Some(Err(error));
                     Err(Error::new(code, "the change was refused"))
@@ -204,9 +220,9 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Attempt::Stale`], or `UNAVAILABLE` / `SEALED`: then nothing was recorded for certain, and nothing may leave.
-    pub async fn record(&self, generation: i64, events: Vec<AuditEvent>) -> Result<(), Attempt> {
+    pub async fn record(&self, decided: Decided, events: Vec<AuditEvent>) -> Result<(), Attempt> {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Recording { generation, events, reply }))?;
+        self.push(Box::new(Recording { decided, events, reply }))?;
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
     }
 
@@ -217,7 +233,7 @@ impl Ledger {
     /// What the change returned, or as [`Ledger::record`].
     pub async fn change<T, F>(
         &self,
-        generation: i64,
+        decided: Decided,
         refusal: Option<AuditEvent>,
         change: F,
     ) -> Result<T, Attempt>
@@ -226,14 +242,23 @@ impl Ledger {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Changing { generation, change: Some(change), refusal, outcome: None, reply }))?;
+        self.push(Box::new(Changing { decided, change: Some(change), refusal, outcome: None, reply }))?;
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
     }
 
+    /// Whether its task is there to take requests.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
     fn push(&self, job: Box<dyn Job>) -> Result<()> {
-        self.queue.try_send(job).map_err(|_| {
-            Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly")
-                .with_retry_after(1)
+        self.queue.try_send(job).map_err(|failure| match failure {
+            mpsc::error::TrySendError::Full(_) => {
+                Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly")
+                    .with_retry_after(1)
+            }
+            mpsc::error::TrySendError::Closed(_) => Error::unavailable("the ledger has stopped"),
         })
     }
 }
@@ -242,7 +267,7 @@ impl Worker {
     async fn run(self, mut jobs: mpsc::Receiver<Box<dyn Job>>, counters: Arc<LedgerCounters>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut buffer = Vec::with_capacity(4096);
-        while jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
+        while !batch.is_empty() || jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut verdicts = Vec::with_capacity(batch.len());
             let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters))
                 .catch_unwind();
@@ -250,7 +275,10 @@ impl Worker {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
                 Ok(Err(_panic)) => Some(Error::internal("a change panicked; its batch was rolled back")),
-                Err(_) => Some(Error::unavailable("the store did not finish a batch in time")),
+                Err(_) => {
+                    self.db.renew();
+                    Some(Error::unavailable("the store did not finish a batch in time"))
+                }
             };
             if let Some(error) = &failure {
                 tracing::warn!(
@@ -260,8 +288,10 @@ impl Worker {
                     "batch failed"
                 );
             }
+            // a batch that took long enough leaves some for the next; one that failed fails as a whole
+            let done = if failure.is_some() { batch.len() } else { verdicts.len() };
             let mut verdicts = verdicts.into_iter();
-            for job in batch.drain(..) {
+            for job in batch.drain(..done) {
                 let verdict = verdicts.next().unwrap_or(Verdict::Durable);
                 job.answer(match (&failure, verdict) {
                     (Some(error), Verdict::Durable) => Verdict::Failed(again(error)),
@@ -282,52 +312,85 @@ impl Worker {
         let keys = self.keys.get()?;
         let mut tx = self.db.begin().await?;
         let mut head = store::lock_head(&mut tx).await?;
-        let oldest_valid = self.caches.meet(head.generation);
+        self.catch_up(&mut tx, head.generation).await?;
         let mut events = Vec::with_capacity(batch.len());
         let mut effects = Vec::new();
+        let started = Instant::now();
+        let mut has_savepoint = false;
         for job in batch.iter_mut() {
-            if job.generation() < oldest_valid {
+            if started.elapsed() > LONG_ENOUGH && job.changes() {
+                break;
+            }
+            if self.caches.is_stale(job.basis()) {
                 verdicts.push(Verdict::Stale);
                 continue;
             }
             verdicts.push(Verdict::Durable);
-            let (recorded, caused) = run_one(job.as_mut(), &mut tx).await?;
+            let (recorded, caused) = run_one(job.as_mut(), &mut tx, &mut has_savepoint).await?;
             events.extend(recorded);
             effects.extend(caused);
         }
         if events.is_empty() && effects.is_empty() {
             return tx.commit().await;
         }
-        if !effects.is_empty() {
+        let shared: Vec<_> = effects.iter().filter_map(Effect::shared).collect();
+        if !shared.is_empty() {
             head.generation += 1;
+            effect_store::tell(&mut tx, head.generation, shared).await?;
         }
         append(&mut tx, &mut head, &keys.signer, &mut events, self.clock.as_ref(), buffer).await?;
         tx.commit().await?;
         counters.batches.fetch_add(1, Ordering::Relaxed);
         counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
         if !effects.is_empty() {
-            let seals = effects.iter().any(|effect| matches!(effect, Effect::Sealed));
-            self.caches.apply(head.generation, effects);
-            if seals {
+            self.caches.apply(head.generation, &effects);
+            if effects.contains(&Effect::Sealed) {
                 self.keys.clear();
             }
         }
         Ok(())
     }
+
+    /// Takes over what other nodes have changed since this one last looked.
+    async fn catch_up(&self, tx: &mut Tx, store: i64) -> Result<()> {
+        let known = self.caches.generation();
+        if known == store {
+            return Ok(());
+        }
+        let told = effect_store::since(tx, known, store, MOST_FOREIGN).await?;
+        self.caches.learn(store, understand(&told, known, store));
+        Ok(())
+    }
+}
+
+/// The effects of every generation after `known` up to `store`, or `None` if one is missing or not understood.
+fn understand(told: &[effect_store::EffectRow], known: i64, store: i64) -> Option<Vec<(i64, Effect)>> {
+    let mut effects = Vec::with_capacity(told.len());
+    let mut expected = known;
+    for row in told {
+        if row.generation > expected + 1 {
+            return None;
+        }
+        expected = row.generation;
+        effects.push((row.generation, Effect::told(&row.kind, &row.key)?));
+    }
+    (expected == store).then_some(effects)
 }
 
 /// Runs a job in its savepoint. One that refuses is undone; what remains is the record of that. An error: the store failed,
 /// and with it the batch.
-async fn run_one(job: &mut dyn Job, tx: &mut Tx) -> Result<(Vec<AuditEvent>, Vec<Effect>)> {
+async fn run_one(
+    job: &mut dyn Job,
+    tx: &mut Tx,
+    has_savepoint: &mut bool,
+) -> Result<(Vec<AuditEvent>, Vec<Effect>)> {
     if !job.changes() {
         return job.run(tx).await;
     }
-    tx.savepoint().await?;
+    tx.savepoint(!*has_savepoint).await?;
+    *has_savepoint = true;
     match job.run(tx).await {
-        Ok(done) => {
-            tx.release_savepoint().await?;
-            Ok(done)
-        }
+        Ok(done) => Ok(done),
         // the store's own failure says more than what undoing it may fail with
         Err(error) if error.code() == ErrorCode::Unavailable => Err(error),
         Err(_) => {

@@ -106,7 +106,11 @@ impl App {
     pub async fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let db = Db::connect(&settings.store, settings.max_connections).await?;
         migrations::migrate(&db).await?;
-        crate::storage::partitions::ensure_months(&db, clock.now(), settings.partitions_ahead).await?;
+        let ahead = settings.partitions_ahead;
+        if let Err(error) = crate::storage::partitions::ensure_months(&db, clock.now(), ahead).await {
+            // the task that makes them tries again, and there is a partition for what has none of its own
+            tracing::warn!(context = error.log_context(), "the coming audit partitions could not be made");
+        }
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
         let (ledger, task) = Ledger::start(Worker {
@@ -137,6 +141,9 @@ impl App {
     /// # Errors
     /// `UNAVAILABLE`.
     pub async fn ready(&self) -> Result<()> {
+        if !self.ledger.is_running() {
+            return Err(crate::error::Error::unavailable("the ledger has stopped"));
+        }
         let mut tx = self.read().await?;
         crate::storage::audit::head(&mut tx).await.map(drop)
     }
@@ -161,6 +168,11 @@ impl App {
             let _ = task.await;
         }
         self.db.close().await;
+    }
+
+    /// For what is decided on no token and no policy: the server's own tasks, logins.
+    pub(crate) fn undecided(&self) -> ledger::Decided {
+        ledger::Decided { generation: self.caches.generation(), token: None }
     }
 
     pub(crate) async fn read(&self) -> Result<Tx> {

@@ -3,7 +3,7 @@
 use super::context::{OpContext, settle};
 use super::ledger::{Attempt, Change};
 use crate::error::Result;
-use crate::storage::{roles, tokens};
+use crate::storage::{effects, roles, tokens};
 use chrono::Duration;
 
 /// Rows removed in one change.
@@ -17,10 +17,11 @@ pub enum Kind {
     Tokens,
     SecretIds,
     LoginFailures,
+    CacheEffects,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Tokens, Self::SecretIds, Self::LoginFailures];
+    pub const ALL: [Self; 4] = [Self::Tokens, Self::SecretIds, Self::LoginFailures, Self::CacheEffects];
 }
 
 /// Removes up to 500 rows. Returns how many.
@@ -36,12 +37,13 @@ async fn step_once(ctx: &OpContext, kind: Kind) -> Result<u64, Attempt> {
     let now = app.clock().now();
     let quiet = Duration::seconds(app.limits().lockout_seconds.saturating_mul(2).max(3600 * 48));
     app.ledger
-        .change(app.caches.generation(), None, move |tx| {
+        .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let value = match kind {
                     Kind::Tokens => tokens::purge(tx, now - TOKEN_REST, STEP).await?,
                     Kind::SecretIds => roles::purge_secret_ids(tx, now, STEP).await?,
                     Kind::LoginFailures => roles::purge_failures(tx, now - quiet, STEP).await?,
+                    Kind::CacheEffects => effects::purge(tx, STEP).await?,
                 };
                 Ok(Change { value, events: Vec::new(), effects: Vec::new() })
             })

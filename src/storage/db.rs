@@ -5,15 +5,19 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::storage::sqlite_pool::sqlite_pool;
+use arc_swap::ArcSwap;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 use sqlx::{Postgres, Sqlite, Transaction};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait for a connection of the pool.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The ledger uses one at a time; start-up and partitions, the other.
+const LEDGER_CONNECTIONS: u32 = 2;
 /// How long SQLite waits for another process's lock on the file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -56,7 +60,49 @@ impl StoreUrl {
 #[derive(Clone)]
 pub enum Db {
     Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres(PgPool),
+    Postgres(Arc<PgPools>),
+}
+
+/// PostgreSQL's pools, which can be replaced as a whole: see [`Db::renew`].
+pub struct PgPools {
+    options: PgConnectOptions,
+    max_connections: u32,
+    current: ArcSwap<PgPair>,
+}
+
+struct PgPair {
+    /// The ledger's own, so that no number of slow reads keeps it waiting.
+    writer: PgPool,
+    readers: PgPool,
+}
+
+impl PgPools {
+    fn pair(options: &PgConnectOptions, max_connections: u32) -> PgPair {
+        let pool = |connections| {
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+                .connect_lazy_with(options.clone())
+        };
+        PgPair { writer: pool(LEDGER_CONNECTIONS), readers: pool(max_connections.max(2)) }
+    }
+
+    async fn open(options: PgConnectOptions, max_connections: u32) -> Result<Self> {
+        let pair = Self::pair(&options, max_connections);
+        // fails at start, not at the first request
+        drop(pair.writer.acquire().await?);
+        Ok(Self { options, max_connections, current: ArcSwap::from_pointee(pair) })
+    }
+
+    /// The pool for what writes.
+    #[must_use]
+    pub fn writer(&self) -> PgPool {
+        self.current.load().writer.clone()
+    }
+
+    fn readers(&self) -> PgPool {
+        self.current.load().readers.clone()
+    }
 }
 
 /// A transaction on either database. Dropped without [`Tx::commit`], it is rolled back.
@@ -128,12 +174,7 @@ impl Db {
                     .application_name("secrethub")
                     .statement_cache_capacity(256)
                     .options([("statement_timeout", "20s"), ("idle_in_transaction_session_timeout", "60s")]);
-                let pool = PgPoolOptions::new()
-                    .max_connections(max_connections.max(2))
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_with(options)
-                    .await?;
-                Ok(Self::Postgres(pool))
+                Ok(Self::Postgres(Arc::new(PgPools::open(options, max_connections).await?)))
             }
         }
     }
@@ -145,7 +186,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Self::Postgres(pools) => Tx::Postgres(pools.writer().begin().await?),
         })
     }
 
@@ -156,10 +197,23 @@ impl Db {
     pub async fn read(&self) -> Result<Tx> {
         Ok(match self {
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-            Self::Postgres(pool) => {
-                Tx::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-            }
+            Self::Postgres(pools) => Tx::Postgres(
+                pools.readers().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
+            ),
         })
+    }
+
+    /// Leaves the connections behind and makes new ones from now on: for when they hang, as they do for many minutes if the
+    /// network swallows everything without a word.
+    pub fn renew(&self) {
+        let Self::Postgres(pools) = self else { return };
+        let fresh = PgPools::pair(&pools.options, pools.max_connections);
+        let old = pools.current.swap(Arc::new(fresh));
+        tokio::spawn(async move {
+            let closing = async { tokio::join!(old.readers.close(), old.writer.close()) };
+            // what hangs is dropped when its last user lets go
+            let _ = tokio::time::timeout(ACQUIRE_TIMEOUT, closing).await;
+        });
     }
 
     #[must_use]
@@ -174,7 +228,11 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres(pools) => {
+                let pair = pools.current.load_full();
+                pair.readers.close().await;
+                pair.writer.close().await;
+            }
         }
     }
 }
@@ -190,25 +248,25 @@ impl Tx {
         Ok(())
     }
 
-    /// Starts a savepoint, one level deep: the ledger's, around each change.
+    /// Sets the savepoint that the next change is undone to, and gives up the one before it: there is one at a time.
     ///
     /// # Errors
     /// As any statement.
-    pub async fn savepoint(&mut self) -> Result<()> {
-        exec!(self, sqlx::query("SAVEPOINT change")).map(drop)
+    pub async fn savepoint(&mut self, first: bool) -> Result<()> {
+        // both in one round trip
+        self.run(if first { "SAVEPOINT change" } else { "RELEASE SAVEPOINT change; SAVEPOINT change" }).await
     }
 
-    /// # Errors
-    /// As any statement.
-    pub async fn release_savepoint(&mut self) -> Result<()> {
-        exec!(self, sqlx::query("RELEASE SAVEPOINT change")).map(drop)
-    }
-
+    /// Undoes what was done since the savepoint, which stays.
+    ///
     /// # Errors
     /// As any statement.
     pub async fn rollback_to_savepoint(&mut self) -> Result<()> {
-        exec!(self, sqlx::query("ROLLBACK TO SAVEPOINT change")).map(drop)?;
-        self.release_savepoint().await
+        self.run("ROLLBACK TO SAVEPOINT change").await
+    }
+
+    async fn run(&mut self, text: &'static str) -> Result<()> {
+        exec!(self, sqlx::raw_sql(text)).map(drop)
     }
 
     #[must_use]
@@ -232,7 +290,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_)
-        | sqlx::Error::BeginFailed => true,
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::InvalidSavePointStatement => true,
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {

@@ -24,7 +24,8 @@ pub async fn migrate(db: &Db) -> Result<()> {
             SQLITE.run_direct(None, &mut *tx, false).await.map_err(explain)?;
             tx.commit().await?;
         }
-        Db::Postgres(pool) => {
+        Db::Postgres(pools) => {
+            let pool = &pools.writer();
             // a connection of its own, closed at the end: if a migration fails, sqlx leaves its advisory lock taken
             let mut connection = pool.acquire().await?.detach();
             let done = migrate_postgres(&mut connection).await;

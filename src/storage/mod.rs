@@ -7,6 +7,7 @@
 pub mod audit;
 mod audit_query;
 pub mod db;
+pub mod effects;
 pub mod migrations;
 pub mod page;
 pub mod partitions;

@@ -16,7 +16,8 @@ use sqlx::{AssertSqlSafe, Executor};
 /// # Errors
 /// `UNAVAILABLE` if readers of the audit log were in the way for two seconds; call again later.
 pub async fn ensure_months(db: &Db, now: DateTime<Utc>, months_ahead: u32) -> Result<Vec<String>> {
-    let Db::Postgres(pool) = db else { return Ok(Vec::new()) };
+    let Db::Postgres(pools) = db else { return Ok(Vec::new()) };
+    let pool = &pools.writer();
     let this_month = first_of_month(now)?;
     let mut made = Vec::new();
     for ahead in 0..=months_ahead {

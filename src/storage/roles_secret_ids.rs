@@ -5,8 +5,8 @@ use crate::storage::db::{Tx, exec, on};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
 use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 /// One SecretID. No `Debug`: it holds the hash.
@@ -72,26 +72,20 @@ pub async fn insert_secret_id(tx: &mut Tx, row: &SecretIdRow) -> Result<()> {
     .map(drop)
 }
 
-/// Takes one use, and removes the SecretID with its last. `false` if it is gone, used up or expired at `now`: of any number of
-/// transactions at the same time, as many get `true` as there were uses left.
-pub async fn use_secret_id(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let used = exec!(
-        tx,
-        sqlx::query(
-            "UPDATE role_secret_ids SET uses_left = uses_left - 1, last_used_at = $2 WHERE accessor = $1 \
-             AND (uses_left IS NULL OR uses_left > 0) AND (expires_at IS NULL OR expires_at > $2)"
+/// Takes one use; `last` says that it is the last one, with which the SecretID is removed. `false` if it is gone, used up,
+/// expired at `now`, or the last when that was not said: of any number of transactions at the same time, as many get `true`
+/// as there were uses left.
+pub async fn use_secret_id(tx: &mut Tx, accessor: Uuid, last: bool, now: DateTime<Utc>) -> Result<bool> {
+    let usable = "accessor = $1 AND (expires_at IS NULL OR expires_at > $2)";
+    let text = if last {
+        format!("DELETE FROM role_secret_ids WHERE {usable} AND uses_left = 1")
+    } else {
+        format!(
+            "UPDATE role_secret_ids SET uses_left = uses_left - 1, last_used_at = $2 \
+             WHERE {usable} AND (uses_left IS NULL OR uses_left > 1)"
         )
-        .bind(accessor)
-        .bind(now)
-    )?;
-    if used == 0 {
-        return Ok(false);
-    }
-    exec!(
-        tx,
-        sqlx::query("DELETE FROM role_secret_ids WHERE accessor = $1 AND uses_left = 0").bind(accessor)
-    )?;
-    Ok(true)
+    };
+    exec!(tx, sqlx::query(AssertSqlSafe(text.as_str())).bind(accessor).bind(now)).map(|used| used == 1)
 }
 
 /// Whether there was one to remove.

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::storage::db::{ACQUIRE_TIMEOUT, BUSY_TIMEOUT};
+use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use std::time::Duration;
 
@@ -17,6 +18,12 @@ pub(super) async fn sqlite_pool(max_connections: u32, options: SqliteConnectOpti
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
+            // SQLite ends a transaction by itself when the disk is full; sqlx then goes on believing that there is one, and
+            // would begin none on this connection any more
+            .before_acquire(|connection, _| {
+                let left_over = connection.is_in_transaction();
+                Box::pin(async move { Ok(!left_over) })
+            })
             .connect_with(options.clone())
             .await;
         match opened {

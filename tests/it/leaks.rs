@@ -196,7 +196,7 @@ async fn shares(server: &mut Server, search: &mut Search) {
         // all but the last character: what a slip of the pen leaves
         search.plant("most of a key share", &share[..share.len() - 1]);
         search.note(server.give_share(share).await);
-        search.note(server.put(&server.root, share, json!({"share": share})).await);
+        search.note(server.put(&server.root, &format!("Leak.{share}"), json!({"share": share})).await);
     }
     let start = "mutation { startRekey(input: {shares: 3, threshold: 2}) { shares } }";
     search.note(server.as_root(start, json!({})).await);

@@ -33,15 +33,19 @@ impl Right {
 
     /// The least policy that grants it.
     fn document(self) -> Value {
-        let (operations, areas) = match self {
+        let secrets = |operation: &str| json!({"version": 1, "allowed_secrets": ["m.*"], "allowed_operations": [operation]});
+        match self {
             Self::Nobody | Self::AnyToken => {
-                return json!({"version": 1, "allowed_secrets": ["unrelated.*"], "allowed_operations": ["read"]});
+                json!({"version": 1, "allowed_secrets": ["unrelated.*"], "allowed_operations": ["read"]})
             }
-            Self::Area(area) => return json!({"version": 1, "administers": [area]}),
-            Self::Operation(operation) => (vec![operation], vec![]),
-            Self::Both(operation, area) => (vec![operation], vec![area]),
-        };
-        json!({"version": 1, "allowed_secrets": ["m.*"], "allowed_operations": operations, "administers": areas})
+            Self::Area(area) => json!({"version": 1, "administers": [area]}),
+            Self::Operation(operation) => secrets(operation),
+            Self::Both(operation, area) => {
+                let mut document = secrets(operation);
+                document["administers"] = json!([area]);
+                document
+            }
+        }
     }
 }
 

@@ -31,7 +31,7 @@ async fn one_chain_and_one_truth() {
     let (one, two) = two_nodes().await;
     let (first, second) = (Writers::start(&one, 6, 1), Writers::start(&two, 6, 2));
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let (first, second) = (first.finish().await, second.finish().await);
+    let (first, second) = (first.finish_unrefused().await, second.finish_unrefused().await);
     assert!(!first.is_empty() && !second.is_empty(), "{} and {}", first.len(), second.len());
     all_there(&two, &first).await;
     all_there(&one, &second).await;
@@ -96,7 +96,7 @@ async fn a_rotated_key_reaches_the_other_node() {
         assert_eq!(two.read(&two.root, "n.rotated").await.ok()["secret"]["data"], json!({"k": "v"}));
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let writes = writers.finish().await;
+    let writes = writers.finish_unrefused().await;
     all_there(&one, &writes).await;
     all_there(&two, &writes).await;
     one.audit_is_whole().await;

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Longer than the store's own time limits, so that a request that hangs is a failure.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// The server's limit for a request is 30 s; one that hangs in the store is over by then.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(35);
 const RECOVERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// A write must be refused with `UNAVAILABLE`, within reasonable time, and so must a read.
@@ -67,6 +69,36 @@ async fn postgres_gone_and_back() {
     server.audit_is_whole().await;
     server.restart().await;
     server.unseal().await;
+    all_there(&server, &writes).await;
+    server.audit_is_whole().await;
+}
+
+/// PostgreSQL that takes requests and never answers, as behind a broken network: refused in time all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_hangs() {
+    let postgres = PostgresServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start_on(Database::at(postgres.url()), folder, Options::server()).await;
+    server.initialize().await;
+    server.unseal().await;
+    server.put(&server.root, "outage.before", json!({"k": "v"})).await.ok();
+    let writers = Writers::start(&server, 8, 0);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    postgres.freeze();
+    let asked = Instant::now();
+    let refused = server.put(&server.root, "outage.during", json!({"k": "v"})).await;
+    let put_took = asked.elapsed();
+    let read = server.read(&server.root, "outage.before").await;
+    let read_took = asked.elapsed().saturating_sub(put_took);
+    let ready = server.door("GET", "/readyz", None, None).await.0;
+    postgres.thaw();
+    eprintln!("a write was refused after {put_took:?}, a read after {read_took:?}");
+    refused.refused("UNAVAILABLE");
+    read.refused("UNAVAILABLE");
+    assert_eq!(ready, 503);
+    assert!(put_took < GIVEN_UP_WITHIN && read_took < GIVEN_UP_WITHIN, "{put_took:?}, {read_took:?}");
+    recovers(&server, "outage.after").await;
+    let writes = writers.finish().await;
     all_there(&server, &writes).await;
     server.audit_is_whole().await;
 }

@@ -22,7 +22,7 @@ async fn data_key_under_load(store: Store) {
     let mut writes = Vec::new();
     let filling = Writers::start(&server, 16, 0);
     tokio::time::sleep(Duration::from_secs(2)).await;
-    writes.extend(filling.finish().await);
+    writes.extend(filling.finish_unrefused().await);
     let writers = Writers::start(&server, 4, 1);
     let mut newest = 1;
     for _ in 0..2 {
@@ -41,7 +41,7 @@ async fn data_key_under_load(store: Store) {
         assert!(since.elapsed() < Duration::from_secs(60), "{left} records are still under an old key");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    writes.extend(writers.finish().await);
+    writes.extend(writers.finish_unrefused().await);
     eprintln!("{} writes, rewrapped {:?} after the rotation", writes.len(), since.elapsed());
     all_there(&server, &writes).await;
     server.audit_is_whole().await;

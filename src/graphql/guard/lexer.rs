@@ -11,8 +11,6 @@ const MAX_NESTING: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scanned {
     pub tokens: usize,
-    /// Whether the text holds a string literal, which may be a secret: such texts are not kept in memory.
-    pub has_strings: bool,
 }
 
 /// Scans the text.
@@ -22,7 +20,7 @@ pub struct Scanned {
 pub fn scan(text: &str, limits: &QueryLimits) -> Result<Scanned> {
     within("bytes", text.len() as u64, limits.max_bytes as u64)?;
     let bytes = text.as_bytes();
-    let mut scanned = Scanned { tokens: 0, has_strings: false };
+    let mut scanned = Scanned { tokens: 0 };
     let mut nesting = 0_usize;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -48,10 +46,7 @@ pub fn scan(text: &str, limits: &QueryLimits) -> Result<Scanned> {
                 nesting = nesting.saturating_sub(1);
                 at += 1;
             }
-            b'"' => {
-                scanned.has_strings = true;
-                at = end_of_string(bytes, at)?;
-            }
+            b'"' => at = end_of_string(bytes, at)?,
             b'.' if bytes[at..].starts_with(b"...") => at += 3,
             _ if is_word(byte) || byte == b'-' => {
                 at += 1 + bytes[at + 1..].iter().take_while(|b| is_word(**b) || **b == b'.').count();

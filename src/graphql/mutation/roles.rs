@@ -93,7 +93,8 @@ struct RoleInput {
     bound_cidr_list: Option<Vec<String>>,
     /// The networks that its tokens may be used from, in CIDR notation; empty for anywhere.
     token_bound_cidr_list: Option<Vec<String>>,
-    /// How often a token of a login can be used; 0 for any number of times.
+    /// For how many requests the token of a login is good; 0 for any number. A request counts once, however many
+    /// operations it holds.
     token_num_uses: Option<i32>,
     /// Gives its tokens this many seconds, and as many again from each renewal, instead of `ttlSeconds`; 0 for not so.
     token_period_seconds: Option<i32>,

@@ -78,7 +78,8 @@ struct CreateTokenInput {
     max_ttl_seconds: Option<i32>,
     /// Makes a token that lives this many seconds, and as many again from each renewal, instead of `ttlSeconds`.
     period_seconds: Option<i32>,
-    /// For how many requests it is good; any number if left out or 0.
+    /// For how many requests it is good; any number if left out or 0. A request counts once, however many operations
+    /// it holds.
     num_uses: Option<i32>,
     /// The networks that it may be used from, in CIDR notation; anywhere if left out.
     bound_cidr_list: Option<Vec<String>>,

@@ -78,7 +78,8 @@ impl Role {
         &self.0.token_bound_cidr_list
     }
 
-    /// How often a token of a login can be used; 0 for any number of times.
+    /// For how many requests the token of a login is good; 0 for any number. A request counts once, however many
+    /// operations it holds.
     async fn token_num_uses(&self) -> i32 {
         int(self.0.token_num_uses)
     }

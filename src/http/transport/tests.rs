@@ -51,7 +51,8 @@ impl Api for TestApi {
 }
 
 fn door(options: TransportOptions) -> GraphqlDoor<TestApi> {
-    GraphqlDoor::new(TestApi(Schema::new(Query, Mutation, EmptySubscription)), options)
+    let gate = Arc::new(Gate::new(options.max_concurrent_requests, options.max_bodies_bytes));
+    GraphqlDoor::new(TestApi(Schema::new(Query, Mutation, EmptySubscription)), options, gate)
 }
 
 struct Got {
@@ -236,4 +237,36 @@ async fn slow_requests_end_and_too_many_are_turned_away() {
     assert_eq!((second.status, second.code()), (503, "UNAVAILABLE"));
     assert_eq!(second.headers["retry-after"], "1");
     assert_eq!(send(&door, post("*/*", r#"{"query":"{hello}"}"#)).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_slow_body_holds_no_place() {
+    let door = door(TransportOptions {
+        max_concurrent_requests: 1,
+        request_timeout: Duration::from_millis(500),
+        ..TransportOptions::default()
+    });
+    let never = futures_util::stream::pending::<std::result::Result<Bytes, std::io::Error>>();
+    let mut stuck = post("*/*", "");
+    *stuck.body_mut() = Body::from_stream(never);
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        send(&door, post("*/*", r#"{"query":"{hello}"}"#)).await
+    };
+    let (stuck, other) = futures_util::future::join(send(&door, stuck), other).await;
+    assert_eq!((other.status, other.code()), (200, ""), "{}", other.json);
+    assert_eq!((stuck.status, stuck.code()), (503, "UNAVAILABLE"));
+}
+
+#[tokio::test]
+async fn without_a_token_bodies_are_small() {
+    let door = door(TransportOptions::default());
+    let body = format!(r#"{{"query":"{{hello}}","variables":{{"x":"{}"}}}}"#, "x".repeat(70_000));
+    for (token, status) in [(None, 413), (Some("Basic x"), 413), (Some("Bearer t"), 200)] {
+        let mut request = post("*/*", &body);
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", token.parse().unwrap());
+        }
+        assert_eq!(send(&door, request).await.status, status, "{token:?}");
+    }
 }

@@ -30,7 +30,7 @@ const MAX_SECRET_ID: usize = 512;
 
 /// What is presented, and from where.
 struct Attempted {
-    role_id: Option<Uuid>,
+    role_id: Uuid,
     secret_id: Option<Zeroizing<String>>,
     source_ip: Option<IpAddr>,
     now: DateTime<Utc>,
@@ -42,9 +42,8 @@ impl Attempted {
     /// Failures are counted by RoleID and address, so that a stranger's do not lock out the rightful client; whether
     /// the role exists makes no difference.
     fn subject(&self) -> String {
-        let role = self.role_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
         let address = self.source_ip.map_or_else(|| "unknown".to_owned(), network);
-        format!("{role}|{address}")
+        format!("{}|{address}", self.role_id)
     }
 }
 
@@ -62,10 +61,10 @@ fn network(address: IpAddr) -> String {
 /// Logs in. Needs no token.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` with one sentence for every reason, `RATE_LIMITED` after too many failures, `SEALED`, `UNAVAILABLE`.
+/// `BAD_USER_INPUT` at `roleId` for what is no UUID, `UNAUTHENTICATED` with one sentence for every other reason, `RATE_LIMITED` after too many failures, `SEALED`, `UNAVAILABLE`.
 pub async fn login(ctx: &OpContext, role_id: &str, secret_id: Option<&str>) -> Result<Login> {
-    // a text that is no UUID names no role; it is answered as any unknown one
-    let role_id = Uuid::try_parse(role_id).ok();
+    let role_id = Uuid::try_parse(role_id)
+        .map_err(|_| Error::bad_input("roleId", "a RoleID is a UUID: check that it was copied whole"))?;
     let secret_id =
         secret_id.filter(|text| text.len() <= MAX_SECRET_ID).map(|text| Zeroizing::new(text.to_owned()));
     settle!(login_once(ctx, role_id, secret_id.clone()))?
@@ -73,7 +72,7 @@ pub async fn login(ctx: &OpContext, role_id: &str, secret_id: Option<&str>) -> R
 
 async fn login_once(
     ctx: &OpContext,
-    role_id: Option<Uuid>,
+    role_id: Uuid,
     secret_id: Option<Zeroizing<String>>,
 ) -> Result<Result<Login>, Attempt> {
     let app = ctx.app();
@@ -90,7 +89,7 @@ async fn login_once(
     let success = ctx.event(EventType::RoleLogin, None);
     let failure = ctx.event(EventType::RoleLoginFailed, None);
     app.ledger
-        .change(app.caches.generation(), None, move |tx| {
+        .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let keys = Arc::clone(&keys);
                 attempt(tx, &attempted, keys.barrier.keyring().secret_id_hmac(), success, failure).await
@@ -110,7 +109,7 @@ async fn attempt(
     let subject = attempted.subject();
     let failures = store::failures(tx, &subject).await?;
     failure.access_granted = Some(false);
-    failure.event_data = json!({ "role_id": attempted.role_id.map(|id| id.to_string()) });
+    failure.event_data = json!({ "role_id": attempted.role_id.to_string() });
     if let Some(until) =
         failures.as_ref().and_then(|row| row.locked_until).filter(|until| *until > attempted.now)
     {
@@ -144,7 +143,7 @@ type Found = Result<(RoleRow, Option<SecretIdRow>), (&'static str, Option<RoleRo
 /// Looks up what was presented, and takes a use of the SecretID as the last step.
 async fn find(tx: &mut Tx, attempted: &Attempted, key: &Key32) -> Result<Found> {
     // the hash is computed for unknown roles too, so that they take as long
-    let role_id = attempted.role_id.unwrap_or_default();
+    let role_id = attempted.role_id;
     let presented = attempted.secret_id.as_deref().map(|text| secret_ids::hash(key, role_id, text));
     let role = store::by_id_for_update(tx, role_id).await?;
     let stored = match &presented {
@@ -173,7 +172,10 @@ async fn find(tx: &mut Tx, attempted: &Attempted, key: &Key32) -> Result<Found> 
     if !within(&row.bound_cidr_list, attempted.source_ip)? {
         return Ok(Err(("the SecretID is not valid from this address", Some(role))));
     }
-    if !store::use_secret_id(tx, row.accessor, attempted.now).await? {
+    // without a limit there is nothing to take; when it was last used is kept to the minute
+    let note_use = row.uses_left.is_some()
+        || row.last_used_at.is_none_or(|last| attempted.now - last > Duration::seconds(60));
+    if note_use && !store::use_secret_id(tx, row.accessor, row.uses_left == Some(1), attempted.now).await? {
         return Ok(Err(("unknown or used up SecretID", Some(role))));
     }
     Ok(Ok((role, Some(row))))

@@ -5,7 +5,8 @@ use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::{App, secrets, to_the_end};
-use super::{Keys, store, unwrap_row};
+use super::keys::{Keys, unwrap_row};
+use super::store;
 use crate::crypto::audit::AuditSigner;
 use crate::crypto::keyring::DataKey;
 use crate::error::{Error, Result};
@@ -34,7 +35,14 @@ pub async fn rotate_encryption_key(ctx: &OpContext) -> Result<RotatedKey> {
     let ctx = ctx.clone();
     to_the_end(async move {
         let rotated = settle!(rotate_once(&ctx))?;
-        refresh_keyring(ctx.app()).await?;
+        if let Err(error) = refresh_keyring(ctx.app()).await {
+            // it is done: this node reads the key when it meets a record sealed with it, or when it rewraps
+            tracing::warn!(
+                code = error.code().as_str(),
+                context = error.log_context(),
+                "the new data key is not in use on this node yet"
+            );
+        }
         Ok(rotated)
     })
     .await
@@ -63,28 +71,40 @@ async fn rotate_once(ctx: &OpContext) -> Result<RotatedKey, Attempt> {
         .await
 }
 
-/// Takes data keys that were added, here or on another node, into this node's memory.
+/// Takes data keys that were added, here or on another node, into this node's memory. Never call it within a change:
+/// sealing waits for the ledger while it holds the desk.
 ///
 /// # Errors
 /// `SEALED`, `UNAVAILABLE`, internal if a stored key does not unwrap.
 pub async fn refresh_keyring(app: &App) -> Result<()> {
-    let _turn = app.seal.desk.lock().await;
     let keys = app.keys.get()?;
     let rows = {
         let mut tx = app.read().await?;
         store::keyring(&mut tx).await?
     };
+    if rows.iter().all(|row| holds(&keys, row)) {
+        return Ok(());
+    }
+    // no place is needed: whoever comes here was authorised, and nothing of the store is waited for under this lock
+    let _desk = app.seal.desk.lock().await;
+    let keys = app.keys.get()?;
     let keyring = keys.barrier.keyring();
     let mut barrier = keys.barrier.clone();
-    for row in rows {
-        if u32::try_from(row.version).is_ok_and(|version| keyring.get(version).is_some()) {
-            continue;
-        }
-        barrier = barrier.with_data_key(unwrap_row(keyring.root(), &row)?)?;
+    let mut added = false;
+    for row in rows.iter().filter(|row| !holds(&keys, row)) {
+        barrier = barrier.with_data_key(unwrap_row(keyring.root(), row)?)?;
+        added = true;
+    }
+    if !added {
+        return Ok(());
     }
     let signer = AuditSigner::from_secret(&keys.signer.to_secret())?;
     app.keys.set(Keys { barrier, signer, audit_public_key: keys.audit_public_key });
     Ok(())
+}
+
+fn holds(keys: &Keys, row: &KeyringRow) -> bool {
+    u32::try_from(row.version).is_ok_and(|version| keys.barrier.keyring().get(version).is_some())
 }
 
 /// What a pass of the rewrapping task did.
@@ -121,7 +141,7 @@ pub async fn rewrap(ctx: &OpContext) -> Result<Rewrapped> {
     if done.records > 0 {
         let mut event = ctx.event(EventType::SystemRewrapped, None);
         event.event_data = serde_json::json!({ "records": done.records, "damaged": done.damaged });
-        settle!(app.ledger.record(app.caches.generation(), vec![event.clone()]))?;
+        settle!(app.ledger.record(app.undecided(), vec![event.clone()]))?;
     }
     Ok(done)
 }
@@ -151,7 +171,7 @@ fn reseal(keys: &Keys, rows: Vec<VersionRow>) -> Result<(Vec<Resealed>, u64)> {
 
 async fn replace(app: &App, fresh: Vec<Resealed>, key_version: i64) -> Result<u64, Attempt> {
     app.ledger
-        .change(app.caches.generation(), None, move |tx| {
+        .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let mut replaced = 0;
                 for (row, sealed) in &fresh {

@@ -3,7 +3,8 @@
 use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
-use super::write::{Writing, check_expected, roll_back};
+use super::super::seal::refresh_keyring;
+use super::write::{Writing, check_expected, key_still_missing, roll_back};
 use super::{SecretView, about, absent, require};
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
@@ -92,7 +93,11 @@ pub async fn rollback(
     if to_version < 1 {
         return Err(Error::bad_input("toVersion", "versions count from 1"));
     }
-    settle!(rollback_once(ctx, path, to_version, expected_version))
+    if let Some(view) = settle!(rollback_once(ctx, path, to_version, expected_version, false))? {
+        return Ok(view);
+    }
+    refresh_keyring(ctx.app()).await?;
+    settle!(rollback_once(ctx, path, to_version, expected_version, true))?.ok_or_else(key_still_missing)
 }
 
 async fn rollback_once(
@@ -100,13 +105,14 @@ async fn rollback_once(
     path: &SecretPath,
     to_version: i64,
     expected_version: Option<i64>,
-) -> Result<SecretView, Attempt> {
+    last: bool,
+) -> Result<Option<SecretView>, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Write, path).await?;
     let event = about(access.granted(EventType::SecretUpdated, &decision), path, None, None);
     let writing = Writing::new(&access, path, expected_version, event.clone());
-    let view = access.change(&event, move |tx| Box::pin(roll_back(tx, writing, to_version))).await?;
-    Ok(view.shown_to(&access))
+    let view = access.change(&event, move |tx| Box::pin(roll_back(tx, writing, to_version, last))).await?;
+    Ok(view.map(|view| view.shown_to(&access)))
 }
 
 async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> {

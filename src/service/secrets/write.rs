@@ -4,8 +4,9 @@ use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
-use super::super::seal::Keys;
+use super::super::seal::{Keys, refresh_keyring};
 use super::{SecretView, about, record_name, require};
+use crate::crypto::barrier::OpenError;
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
@@ -122,10 +123,14 @@ pub async fn patch(ctx: &OpContext, input: PatchSecret) -> Result<SecretView> {
         return Err(Error::bad_input("data", "a merge patch is a JSON object: write {\"key\": \"value\"}"));
     }
     check_expected(input.expected_version)?;
-    settle!(patch_once(ctx, &input))
+    if let Some(view) = settle!(patch_once(ctx, &input, false))? {
+        return Ok(view);
+    }
+    refresh_keyring(ctx.app()).await?;
+    settle!(patch_once(ctx, &input, true))?.ok_or_else(key_still_missing)
 }
 
-async fn patch_once(ctx: &OpContext, input: &PatchSecret) -> Result<SecretView, Attempt> {
+async fn patch_once(ctx: &OpContext, input: &PatchSecret, last: bool) -> Result<Option<SecretView>, Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Write, &input.path).await?;
     let event = about(access.granted(EventType::SecretUpdated, &decision), &input.path, None, None);
@@ -138,14 +143,18 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret) -> Result<SecretView, 
                 let row = store::find_for_update(tx, writing.path.as_str()).await?;
                 let row = row.ok_or_else(super::absent)?;
                 expect(Some(&row), writing.expected_version)?;
-                let mut value = live_value(tx, &writing.keys, &row, row.version).await?;
+                let version = row.version;
+                let Some(mut value) = live_value(tx, &writing.keys, &row, version, last).await? else {
+                    return Ok(nothing_done());
+                };
                 merge(&mut value, change);
                 let plain = serialise(&value, limit)?;
-                add_version(tx, writing, row, &plain, Extras::default(), json!({ "patched": true })).await
+                let note = json!({ "patched": true });
+                add_version(tx, writing, row, &plain, Extras::default(), note).await.map(done)
             })
         })
         .await?;
-    Ok(view.shown_to(&access))
+    Ok(view.map(|view| view.shown_to(&access)))
 }
 
 /// Appends a version and prunes the oldest beyond the number that is kept.
@@ -196,17 +205,46 @@ async fn add_version(
     Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))
 }
 
-/// Stores the value of an older version as a new one.
-pub(super) async fn roll_back(tx: &mut Tx, writing: Writing, to_version: i64) -> Result<Change<SecretView>> {
+/// Stores the value of an older version as a new one. `None`, and nothing done: as [`live_value`].
+pub(super) async fn roll_back(
+    tx: &mut Tx,
+    writing: Writing,
+    to_version: i64,
+    last: bool,
+) -> Result<Change<Option<SecretView>>> {
     let row = store::find_for_update(tx, writing.path.as_str()).await?.ok_or_else(super::absent)?;
     expect(Some(&row), writing.expected_version)?;
-    let value = live_value(tx, &writing.keys, &row, to_version).await?;
+    let Some(value) = live_value(tx, &writing.keys, &row, to_version, last).await? else {
+        return Ok(nothing_done());
+    };
     let plain = serialise(&value, usize::MAX)?;
-    add_version(tx, writing, row, &plain, Extras::default(), json!({ "rolled_back_to": to_version })).await
+    let note = json!({ "rolled_back_to": to_version });
+    add_version(tx, writing, row, &plain, Extras::default(), note).await.map(done)
 }
 
-/// The value of a version that is neither deleted nor destroyed.
-async fn live_value(tx: &mut Tx, keys: &Keys, row: &SecretRow, version: i64) -> Result<Value> {
+fn done(change: Change<SecretView>) -> Change<Option<SecretView>> {
+    Change { value: Some(change.value), events: change.events, effects: change.effects }
+}
+
+/// For a change that could not begin for want of a data key: it is made again.
+fn nothing_done() -> Change<Option<SecretView>> {
+    Change { value: None, events: Vec::new(), effects: Vec::new() }
+}
+
+pub(super) fn key_still_missing() -> Error {
+    Error::internal("a change that had its last try asked for another")
+}
+
+/// The value of a version that is neither deleted nor destroyed. `None`: it is sealed with a data key that this node does
+/// not hold yet, since another one rotated; the keyring cannot be read here, within a change (see [`refresh_keyring`]), so the
+/// caller reads it outside and tries once more, saying that it is the `last` time.
+async fn live_value(
+    tx: &mut Tx,
+    keys: &Keys,
+    row: &SecretRow,
+    version: i64,
+    last: bool,
+) -> Result<Option<Value>> {
     let stored = store::version(tx, row.id, version).await?;
     let stored = stored.ok_or_else(|| super::read::no_such_version(version))?;
     let live = stored.encrypted_data.filter(|_| stored.deleted_at.is_none() && !stored.destroyed);
@@ -216,8 +254,11 @@ async fn live_value(tx: &mut Tx, keys: &Keys, row: &SecretRow, version: i64) -> 
         ))
     })?;
     let id = row.id.to_string();
-    let plain = keys.barrier.open(&record_name(&id, version), &sealed)?;
-    serde_json::from_slice(&plain).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
+    let plain = match keys.barrier.open(&record_name(&id, version), &sealed) {
+        Err(OpenError::UnknownKeyVersion(_)) if !last => return Ok(None),
+        opened => opened?,
+    };
+    serde_json::from_slice(&plain).map(Some).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
 }
 
 fn fresh_row(writing: &Writing) -> SecretRow {

@@ -14,7 +14,7 @@ use super::App;
 use super::book::PolicyBook;
 use super::cache::Effect;
 use super::context::{OpContext, settle};
-use super::ledger::{Attempt, Change};
+use super::ledger::{Attempt, Change, Decided};
 use super::paging::{Connection, Cursor, PageRequest};
 use crate::error::{Error, Result};
 use crate::model::audit::ActorType;
@@ -154,7 +154,7 @@ pub(super) async fn count_use(ctx: &OpContext, generation: i64, caller: &TokenSt
     let (accessor, hash) = (caller.accessor, caller.hash);
     ctx.app()
         .ledger
-        .change(generation, None, move |tx| {
+        .change(Decided { generation, token: Some(hash) }, None, move |tx| {
             Box::pin(async move {
                 if !store::use_once(tx, accessor).await? {
                     return Err(Error::unauthenticated());

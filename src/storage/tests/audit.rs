@@ -119,7 +119,7 @@ async fn twice(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let first = event(1);
     audit::append(&mut tx, std::slice::from_ref(&first)).await?;
-    tx.savepoint().await?;
+    tx.savepoint(true).await?;
     let again = AuditEvent { event_id: Uuid::new_v4(), ..first.clone() };
     assert!(audit::append(&mut tx, &[again]).await.is_err(), "the number is taken");
     tx.rollback_to_savepoint().await?;

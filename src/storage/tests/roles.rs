@@ -113,18 +113,21 @@ async fn secret_ids(db: Db) -> Result<()> {
         assert!(roles::secret_id_by_hash(&mut tx, other.role_id, &id.secret_id_hash).await?.is_none());
     }
     // two uses, not after its end
-    assert!(!roles::use_secret_id(&mut tx, limited.accessor, at(100)).await?);
-    assert!(roles::use_secret_id(&mut tx, limited.accessor, at(99)).await?);
+    assert!(!roles::use_secret_id(&mut tx, limited.accessor, false, at(100)).await?);
+    assert!(!roles::use_secret_id(&mut tx, limited.accessor, true, at(99)).await?, "not its last");
+    assert!(roles::use_secret_id(&mut tx, limited.accessor, false, at(99)).await?);
     let used = roles::secret_id_by_accessor(&mut tx, limited.accessor).await?.unwrap();
     assert_eq!((used.uses_left, used.last_used_at), (Some(1), Some(at(99))));
-    assert!(roles::use_secret_id(&mut tx, limited.accessor, at(99)).await?);
+    assert!(!roles::use_secret_id(&mut tx, limited.accessor, false, at(99)).await?, "its last");
+    assert!(!roles::use_secret_id(&mut tx, limited.accessor, true, at(100)).await?);
+    assert!(roles::use_secret_id(&mut tx, limited.accessor, true, at(99)).await?);
     assert!(
         roles::secret_id_by_accessor(&mut tx, limited.accessor).await?.is_none(),
         "gone with its last use"
     );
-    assert!(!roles::use_secret_id(&mut tx, limited.accessor, at(99)).await?);
+    assert!(!roles::use_secret_id(&mut tx, limited.accessor, true, at(99)).await?);
     for _ in 0..3 {
-        assert!(roles::use_secret_id(&mut tx, bare.accessor, at(1_000_000)).await?);
+        assert!(roles::use_secret_id(&mut tx, bare.accessor, false, at(1_000_000)).await?);
     }
     assert_eq!(roles::secret_id_by_accessor(&mut tx, bare.accessor).await?.unwrap().uses_left, None);
     assert!(roles::remove_secret_id(&mut tx, bare.accessor).await?);
@@ -165,16 +168,9 @@ async fn one_winner(db: Db) -> Result<()> {
         .map(|_| {
             let (db, start) = (db.clone(), start.clone());
             tokio::spawn(async move {
-                // on PostgreSQL every transaction is open before the first goes on; SQLite has one at a time
-                let mut tx = if db.is_postgres() {
-                    let tx = db.begin().await?;
-                    start.wait().await;
-                    tx
-                } else {
-                    start.wait().await;
-                    db.begin().await?
-                };
-                let won = roles::use_secret_id(&mut tx, id.accessor, at(0)).await?;
+                start.wait().await;
+                let mut tx = db.begin().await?;
+                let won = roles::use_secret_id(&mut tx, id.accessor, true, at(0)).await?;
                 tx.commit().await?;
                 Ok::<_, crate::error::Error>(won)
             })

@@ -1,6 +1,7 @@
 //! A PostgreSQL server that one test starts, crashes and starts again.
 
 use super::server::free_port;
+use rustix::process::{Pid, Signal};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -67,6 +68,28 @@ impl PostgresServer {
         );
     }
 
+    /// Stops every process of the server in its tracks: connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// To the server's first process, and to those that it started.
+    fn signal(&self, signal: Signal) {
+        let Ok(file) = std::fs::read_to_string(format!("{}/postmaster.pid", self.data())) else { return };
+        let first = file.lines().next().unwrap_or_default();
+        let children = Command::new("ps").args(["-o", "pid=", "--ppid", first]).output().unwrap();
+        let children = String::from_utf8_lossy(&children.stdout).into_owned();
+        for pid in std::iter::once(first).chain(children.split_whitespace()) {
+            if let Some(pid) = pid.parse().ok().and_then(Pid::from_raw) {
+                rustix::process::kill_process(pid, signal).ok();
+            }
+        }
+    }
+
     fn must(&self, program: &str, arguments: &[&str]) {
         let output = self.run(program, arguments);
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
@@ -98,6 +121,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
+        self.thaw();
         self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "-s", "stop"]);
     }
 }

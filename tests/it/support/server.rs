@@ -22,7 +22,7 @@ pub enum Mode {
     Server,
 }
 
-/// How to start a server; `Options::default()` is dev mode with the log at `debug`.
+/// How to start a server; `Options::default()` is dev mode with our own log at `debug`.
 pub struct Options {
     pub mode: Mode,
     pub log_level: &'static str,
@@ -39,7 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             mode: Mode::Dev,
-            log_level: "debug",
+            log_level: "info,secrethub=debug",
             config: String::new(),
             shares: (3, 2),
             environment: Vec::new(),
@@ -297,7 +297,7 @@ impl Drop for Server {
         }
         if std::thread::panicking() {
             let log = self.log();
-            let from = log.char_indices().rev().nth(6000).map_or(0, |(at, _)| at);
+            let from = log.char_indices().rev().nth(4000).map_or(0, |(at, _)| at);
             eprintln!("--- the end of the server's log ---\n{}", &log[from..]);
         }
     }

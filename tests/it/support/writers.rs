@@ -3,8 +3,8 @@
 use super::calls::{PUT, READ, graphql_at};
 use super::server::Server;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -19,6 +19,7 @@ pub struct Acknowledged {
 /// Writers at work until they are stopped.
 pub struct Writers {
     stop: Arc<AtomicBool>,
+    refused: Arc<Mutex<Vec<String>>>,
     tasks: Vec<JoinHandle<Vec<Acknowledged>>>,
 }
 
@@ -26,9 +27,11 @@ impl Writers {
     /// Starts so many writers. Each makes new secrets, and every third write is a new version of a secret of its own.
     pub fn start(server: &Server, count: usize, round: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let refused = Arc::new(Mutex::new(Vec::new()));
         let tasks = (0..count)
             .map(|writer| {
                 let (stop, http) = (Arc::clone(&stop), server.http.clone());
+                let refused = Arc::clone(&refused);
                 let (address, root) = (server.address(), server.root.clone());
                 tokio::spawn(async move {
                     let mut done = Vec::new();
@@ -48,14 +51,35 @@ impl Writers {
                                 done.push(Acknowledged { path, version, data });
                             }
                             // the server is gone or its store is: not acknowledged, nothing to remember
-                            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+                            other => {
+                                refused
+                                    .lock()
+                                    .unwrap()
+                                    .push(other.map_or_else(String::new, |reply| reply.body));
+                                tokio::time::sleep(Duration::from_millis(5)).await;
+                            }
                         }
                     }
                     done
                 })
             })
             .collect();
-        Self { stop, tasks }
+        Self { stop, refused, tasks }
+    }
+
+    /// As [`Writers::finish`], where nothing gave the server a reason to refuse a write.
+    pub async fn finish_unrefused(self) -> Vec<Acknowledged> {
+        let refused = Arc::clone(&self.refused);
+        let done = self.finish().await;
+        let refused = refused.lock().unwrap();
+        assert!(
+            refused.is_empty(),
+            "{} writes done, {} refused, such as {}",
+            done.len(),
+            refused.len(),
+            refused[0]
+        );
+        done
     }
 
     /// Ends the writers; everything that was acknowledged to them.
