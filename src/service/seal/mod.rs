@@ -133,7 +133,7 @@ pub(super) async fn load(app: &Arc<App>) -> Result<()> {
     };
     let root = RootKey::unwrap(key, &config.wrapped_root_key).map_err(|_| {
         Error::bad_input(
-            "seal.key",
+            "seal.key_file / seal.key_env",
             "the key of the static seal does not open this store: configure the key it was made with",
         )
     })?;
