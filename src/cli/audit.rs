@@ -2,7 +2,7 @@
 
 use super::client::{Client, ServerArgs};
 use super::failure::{FAILED, Failure};
-use crate::crypto::audit::{Anchor, ChainVerifier, Checkpoint, Fault, Summary};
+use crate::crypto::audit::{Anchor, ChainVerifier, Checkpoint, Fault, Problem, Summary};
 use crate::crypto::export::{ReadError, read_csv, read_jsonl};
 use crate::model::audit::AuditEvent;
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -74,7 +74,7 @@ pub async fn run(args: AuditArgs) -> Result<ExitCode, Failure> {
                 None => by_extension(&file)?,
             };
             let verdict = verify(&file, format, public_key, checkpoint.as_ref(), partial)?;
-            report(&verdict, partial)
+            report(&mut std::io::stdout().lock(), &verdict, checkpoint.as_ref(), partial)
         }
     }
 }
@@ -107,7 +107,7 @@ fn verify(
     public_key: [u8; 32],
     checkpoint: Option<&Checkpoint>,
     partial: bool,
-) -> Result<Result<Summary, Fault>, Failure> {
+) -> Result<Verdict, Failure> {
     let file = File::open(path)
         .map_err(|error| Failure::misused(format!("{} cannot be read: {error}", path.display())))?;
     let reader = BufReader::with_capacity(1 << 20, file);
@@ -119,45 +119,67 @@ fn verify(
         .map_err(|error| Failure::misused(format!("{}: {error}", path.display())))
 }
 
+/// What came of the check.
+struct Verdict {
+    chain: Result<Summary, Fault>,
+    /// The checkpoint lies before the part of the log that was given, so that nothing is known about it.
+    checkpoint_before_log: bool,
+}
+
 fn check(
     events: impl Iterator<Item = Result<AuditEvent, ReadError>>,
     public_key: [u8; 32],
     checkpoint: Option<&Checkpoint>,
     partial: bool,
-) -> Result<Result<Summary, Fault>, ReadError> {
+) -> Result<Verdict, ReadError> {
     let mut events = events.peekable();
     let start = match events.peek() {
         Some(Ok(first)) if partial => Some(Anchor::before(first)),
         _ => None,
     };
     let mut verifier = ChainVerifier::new(public_key, start);
-    if let Some(Err(fault)) = checkpoint.map(|checkpoint| verifier.expect(checkpoint)) {
-        return Ok(Err(fault));
+    let mut checkpoint_before_log = false;
+    let verdict = |chain, checkpoint_before_log| Ok(Verdict { chain, checkpoint_before_log });
+    match checkpoint.map(|checkpoint| verifier.expect(checkpoint)) {
+        Some(Err(Fault { problem: Problem::CheckpointNotCovered, .. })) => checkpoint_before_log = true,
+        Some(Err(fault)) => return verdict(Err(fault), false),
+        Some(Ok(())) | None => {}
     }
     for event in events {
         if let Err(fault) = verifier.push(&event?) {
-            return Ok(Err(fault));
+            return verdict(Err(fault), checkpoint_before_log);
         }
     }
-    Ok(verifier.finish(None))
+    verdict(verifier.finish(None), checkpoint_before_log)
 }
 
-fn report(verdict: &Result<Summary, Fault>, partial: bool) -> Result<ExitCode, Failure> {
-    let mut out = std::io::stdout().lock();
-    match verdict {
-        Ok(summary) => {
-            let last = &summary.last;
-            writeln!(out, "valid: {} events, the last is {}", summary.checked, last.sequence)?;
-            if partial {
-                writeln!(out, "what came before the first of them was not checked")?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
+fn report(
+    out: &mut impl Write,
+    verdict: &Verdict,
+    checkpoint: Option<&Checkpoint>,
+    partial: bool,
+) -> Result<ExitCode, Failure> {
+    let summary = match &verdict.chain {
+        Ok(summary) => summary,
         Err(fault) => {
             writeln!(out, "altered: {fault}")?;
-            Ok(ExitCode::from(FAILED))
+            return Ok(ExitCode::from(FAILED));
         }
+    };
+    writeln!(out, "valid: {} events, the last is {}", summary.checked, summary.last.sequence)?;
+    if partial {
+        writeln!(out, "what came before the first of them was not checked")?;
     }
+    let Some(Checkpoint { sequence, .. }) = checkpoint else { return Ok(ExitCode::SUCCESS) };
+    if verdict.checkpoint_before_log {
+        out.flush()?;
+        return Err(Failure::misused(format!(
+            "the checkpoint could not be compared: it names event {sequence}, which lies before this part of the log: \
+             export it from event {sequence} on"
+        )));
+    }
+    writeln!(out, "the checkpoint matches: event {sequence} is the one that it names")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn by_extension(path: &Path) -> Result<Format, Failure> {

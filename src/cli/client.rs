@@ -118,9 +118,39 @@ impl Client {
             while let Some(inner) = reason.source() {
                 reason = inner;
             }
-            Failure::new(format!("no answer from {}: {reason}: is the server running there?", self.base))
+            let reason = reason.to_string();
+            Failure::new(match refused_certificate(&reason) {
+                Some(what) => format!("the certificate of {} was refused: {what}", self.base),
+                None => format!("no answer from {}: {reason}: is the server running there?", self.base),
+            })
         })
     }
+}
+
+/// What is wrong with the server's certificate, and what to do. rustls says it in the names of its own types.
+fn refused_certificate(reason: &str) -> Option<&'static str> {
+    let known = [
+        (
+            "CaUsedAsEndEntity",
+            "it is that of a certificate authority (CA:TRUE), which is no server certificate: make one with \
+             'basicConstraints = CA:FALSE' for the server, signed by that authority, and give the authority by --ca-cert",
+        ),
+        (
+            "UnknownIssuer",
+            "it is not signed by an authority that is trusted here: give that authority by --ca-cert or SECRETHUB_CACERT",
+        ),
+        (
+            "NotValidForName",
+            "it is made for another name: use that name as the address, or make one for this name",
+        ),
+        (
+            "not valid for name",
+            "it is made for another name: use that name as the address, or make one for this name",
+        ),
+        ("xpired", "it has expired: renew it, or set this machine's clock right"),
+    ];
+    let of_certificate = reason.contains("certificate");
+    known.into_iter().find(|(sign, _)| of_certificate && reason.contains(sign)).map(|(_, what)| what)
 }
 
 async fn read(response: Response) -> Result<Value, Failure> {
@@ -152,4 +182,25 @@ fn refused(message: &Value, code: &Value, field: &Value, request_id: &Value) -> 
     let code = code.as_str().unwrap_or("no code");
     let request_id = request_id.as_str().unwrap_or("unknown");
     Failure::new(format!("{text} ({code}, request {request_id})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_certificates_are_explained() {
+        for (reason, word) in [
+            ("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", "CA:FALSE"),
+            ("invalid peer certificate: UnknownIssuer", "--ca-cert"),
+            (
+                "invalid peer certificate: certificate not valid for name \"a\"; certificate is only valid for b",
+                "name",
+            ),
+            ("invalid peer certificate: certificate expired: verification time 1", "renew"),
+        ] {
+            assert!(refused_certificate(reason).is_some_and(|what| what.contains(word)), "{reason}");
+        }
+        assert_eq!(refused_certificate("Connection refused (os error 111)"), None);
+    }
 }

@@ -70,14 +70,14 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
     };
     let app =
         App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;
-    let token = match open(&app, args.root_token.as_deref()).await {
-        Ok(token) => token,
+    let made = match open(&app, args.root_token.as_deref()).await {
+        Ok(made) => made,
         Err(failure) => {
             app.shutdown().await;
             return Err(failure);
         }
     };
-    announce(address, &token, args.store.is_some())?;
+    announce(address, &made, args.store.is_some())?;
     let front = node::Front {
         listener,
         tls: None,
@@ -116,8 +116,8 @@ fn place(store: Option<&str>) -> Result<Place, Failure> {
     Ok(Place { url: StoreUrl::Sqlite(folder.path().join("secrethub.db")), _folder: Some(folder) })
 }
 
-/// Initialises and unseals; the root token.
-async fn open(app: &Arc<App>, root_token: Option<&str>) -> Result<Zeroizing<String>, Failure> {
+/// Initialises and unseals; the root token and the one key share.
+async fn open(app: &Arc<App>, root_token: Option<&str>) -> Result<seal::Initialized, Failure> {
     if seal::status(app).await.initialized {
         return Err(Failure::new(
             "this store is initialised already, and dev starts with an empty one: run 'secrethub server --config FILE' \
@@ -132,10 +132,11 @@ async fn open(app: &Arc<App>, root_token: Option<&str>) -> Result<Zeroizing<Stri
     for share in &made.shares {
         seal::unseal(&ctx, share.expose()).await.map_err(failed)?;
     }
-    Ok(made.root_token)
+    Ok(made)
 }
 
-fn announce(address: SocketAddr, token: &str, kept: bool) -> Result<(), Failure> {
+fn announce(address: SocketAddr, made: &seal::Initialized, kept: bool) -> Result<(), Failure> {
+    let token = made.root_token.as_str();
     let url = format!("http://{}", reachable(address));
     let mut out = std::io::stdout().lock();
     let kind = if kept { "the store is kept" } else { "temporary store: all data is gone when it ends" };
@@ -143,6 +144,10 @@ fn announce(address: SocketAddr, token: &str, kept: bool) -> Result<(), Failure>
     writeln!(out)?;
     writeln!(out, "Address:    {url}")?;
     writeln!(out, "Root token: {token}")?;
+    // what is kept is worth nothing without its key
+    for share in made.shares.iter().filter(|_| kept) {
+        writeln!(out, "Key share:  {}", share.expose())?;
+    }
     writeln!(out)?;
     writeln!(out, "Try it:")?;
     writeln!(

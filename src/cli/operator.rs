@@ -58,15 +58,7 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, Failure> {
                 client.post("/v1/sys/init", &json!({ "shares": shares, "threshold": threshold })).await?;
             show_init(&mut out, &made, json)?;
         }
-        OperatorCommand::Unseal { reset } => {
-            let body = if reset {
-                json!({ "reset": true })
-            } else {
-                json!({ "share": prompt::secret("Key share (not shown): ")?.as_str() })
-            };
-            let status = client.post("/v1/sys/unseal", &body).await?;
-            show_status(&mut out, &status)?;
-        }
+        OperatorCommand::Unseal { reset } => unseal(&client, reset, &mut out).await?,
         OperatorCommand::Seal => {
             client.require_token()?;
             let status = client.post("/v1/sys/seal", &json!({})).await?;
@@ -96,6 +88,41 @@ pub async fn run(args: OperatorArgs) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the server before the person: a share is not to be typed in for nothing.
+async fn unseal(client: &Client, reset: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let body = if reset {
+        json!({ "reset": true })
+    } else {
+        let status = client.get("/v1/sys/seal-status").await?;
+        match wants_share(&status)? {
+            true => json!({ "share": prompt::secret("Key share (not shown): ")?.as_str() }),
+            false => {
+                writeln!(out, "The server is unsealed already: no share is needed.")?;
+                return show_status(out, &status);
+            }
+        }
+    };
+    let status = client.post("/v1/sys/unseal", &body).await?;
+    show_status(out, &status)
+}
+
+/// Whether a share would bring a server in this state further. Fails with what to do where shares are of no use.
+fn wants_share(status: &Value) -> Result<bool, Failure> {
+    if status["initialized"] != Value::Bool(true) {
+        return Err(Failure::new("the server is not initialised: run 'secrethub operator init' first"));
+    }
+    if status["sealed"] == Value::Bool(false) {
+        return Ok(false);
+    }
+    if status["sealType"] == "static" {
+        return Err(Failure::new(
+            "the server has a static seal, which no key shares open: set seal.type = \"static\" with seal.key_file or \
+             seal.key_env to its key in the server's configuration, and restart it: it then unseals itself",
+        ));
+    }
+    Ok(true)
 }
 
 fn show_init(out: &mut impl Write, made: &Value, json: bool) -> Result<(), Failure> {
@@ -141,4 +168,22 @@ fn show_status(out: &mut impl Write, status: &Value) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_asked_for_only_where_it_helps() {
+        let status = |initialized, sealed, kind| json!({ "initialized": initialized, "sealed": sealed, "sealType": kind });
+        assert!(wants_share(&status(true, true, "shamir")).unwrap());
+        assert!(!wants_share(&status(true, false, "shamir")).unwrap());
+        assert!(!wants_share(&status(true, false, "static")).unwrap());
+        let failure = wants_share(&status(true, true, "static")).unwrap_err();
+        assert!(failure.to_string().contains("seal.key_file"), "{failure}");
+        assert!(
+            wants_share(&status(false, true, "shamir")).unwrap_err().to_string().contains("operator init")
+        );
+    }
 }

@@ -6,7 +6,9 @@ use crate::config::{Config, Override, Seal};
 use crate::http::server::ServerOptions;
 use crate::http::tls;
 use crate::model::clock::SystemClock;
+use crate::service::seal::{self, SealStatus};
 use crate::service::{App, Limits, Settings};
+use crate::storage::db::StoreUrl;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,8 +51,10 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
     node::report_hardening(hardening);
     node::report_store(&config.storage.url);
 
-    let stop = node::termination()?;
+    let mut stop = std::pin::pin!(node::termination()?);
     let listener = node::bind(config.listener.address).await?;
+    require_folder(&config.storage.url)?;
+    let has_key = matches!(config.seal, Seal::Static(_));
     let settings = Settings {
         store: config.storage.url,
         max_connections: config.storage.max_connections,
@@ -68,8 +72,14 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         cache_bytes: config.cache_bytes,
         partitions_ahead: config.audit.partitions_ahead,
     };
-    let app =
-        App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;
+    // the store may let us wait
+    let app = tokio::select! {
+        started = App::start(settings, Arc::new(SystemClock)) => {
+            started.map_err(|error| Failure::of_process(&error))?
+        }
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
+    warn_of_seal(&seal::status(&app).await, has_key);
     tracing::info!(address = %config.listener.address, tls = acceptor.is_some(), "serving");
     let front = node::Front {
         listener,
@@ -85,6 +95,32 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
     };
     node::run(app, front, stop).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// SQLite says only that it cannot open the file.
+fn require_folder(store: &StoreUrl) -> Result<(), Failure> {
+    let StoreUrl::Sqlite(path) = store else { return Ok(()) };
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => Err(Failure::new(format!(
+            "storage.url: there is no folder {}: create it, owned by the user that secrethub runs as",
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A node whose configuration does not fit its store's seal stays sealed, and nobody may be there to see why.
+fn warn_of_seal(status: &SealStatus, has_key: bool) {
+    match (status.seal_type.as_deref(), has_key) {
+        (Some("static"), false) if status.sealed => tracing::warn!(
+            "the store has a static seal and no key is configured: the server stays sealed until it is started with \
+             seal.type = \"static\" and seal.key_file or seal.key_env"
+        ),
+        (Some("shamir"), true) => tracing::warn!(
+            "the store is sealed by key shares, so the key of the [seal] section is not used: unseal the server with its shares"
+        ),
+        _ => {}
+    }
 }
 
 fn load(args: &ServerCommand) -> Result<Config, Failure> {

@@ -1,6 +1,8 @@
 //! How errors leave by GraphQL. Whatever a resolver or async-graphql itself produced is turned into one of our codes here,
 //! at the transport, or it becomes `INTERNAL`: no text that we did not write reaches a client.
 
+mod field;
+
 use crate::error::{Error, ErrorCode};
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 
@@ -8,7 +10,8 @@ use async_graphql::{ErrorExtensionValues, ServerError, Value};
 ///
 /// - An [`Error`] of ours (a resolver's `?` keeps it as the source) keeps its code, sentence and field.
 /// - An error with a known `extensions.code` (an input type's own check) keeps its text.
-/// - An error without a path comes from parsing or validation: it is the client's mistake.
+/// - An error without a path comes from parsing or validation: it is the client's mistake. So is a value that cannot be
+///   coerced. The field is named where async-graphql's text tells it.
 /// - Everything else is a fault of ours, and only the request id goes out.
 pub fn sanitize(error: &mut ServerError, request_id: &str) {
     let source = error.source.take();
@@ -25,8 +28,12 @@ pub fn sanitize(error: &mut ServerError, request_id: &str) {
         }
         error.extensions = Some(kept);
     } else if source.is_none() && (error.path.is_empty() || is_argument_error(&error.message)) {
+        let mut refusal = Error::new(ErrorCode::BadUserInput, "");
+        if let Some(field) = field::of(&error.message) {
+            refusal = refusal.at_field(field);
+        }
         error.message = without_values(&error.message).to_owned();
-        error.extensions = Some(extensions(&Error::new(ErrorCode::BadUserInput, ""), request_id));
+        error.extensions = Some(extensions(&refusal, request_id));
     } else {
         let fault = Error::internal(error.message.clone());
         log(&fault, request_id);
@@ -103,6 +110,10 @@ fn is_argument_error(message: &str) -> bool {
 
 /// Cuts off the value that async-graphql repeats in such a text: it may be a secret.
 fn without_values(message: &str) -> &str {
+    const WORD: &str = "\" does not contain the value";
+    if message.starts_with("Invalid ") {
+        return message.find(WORD).map_or(message, |at| &message[..at + WORD.len()]);
+    }
     if !message.starts_with("Expected input type \"") && !message.starts_with("Failed to parse \"") {
         return message;
     }
@@ -167,5 +178,9 @@ mod tests {
         let (message, extensions) = sanitized(in_a_resolver(coerced));
         assert_eq!(message, "Expected input type \"String\"");
         assert_eq!(extensions["code"], "BAD_USER_INPUT");
+        let word = "Invalid value for argument \"type\", enumeration type \"T\" does not contain the value";
+        let (message, extensions) = sanitized(ServerError::new(format!("{word} \"s3cret\""), None));
+        assert_eq!(message, word);
+        assert_eq!(extensions["field"], "type");
     }
 }

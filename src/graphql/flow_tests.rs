@@ -161,6 +161,24 @@ async fn failures_carry_code_and_field() {
         ),
         (
             root,
+            r#"{ verifyAudit(fromSequence: "seven") { valid } }"#,
+            "BAD_USER_INPUT",
+            json!("fromSequence"),
+        ),
+        (
+            root,
+            r#"{ auditEvents(filter: { from: "today" }) { nodes { id } } }"#,
+            "BAD_USER_INPUT",
+            json!("filter.from"),
+        ),
+        (
+            root,
+            "mutation { putSecret(input: { path: 7, data: {} }) { secret { id } } }",
+            "BAD_USER_INPUT",
+            json!("input.path"),
+        ),
+        (
+            root,
             r#"mutation { putSecret(input: { path: "a", data: [] }) { secret { id } } }"#,
             "BAD_USER_INPUT",
             json!("input.data"),

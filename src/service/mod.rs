@@ -30,6 +30,7 @@ use parking_lot::Mutex;
 use seal::{KeySlot, SealState};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Where this process runs, for the audit log.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +96,7 @@ pub struct App {
     pub(crate) host: HostIdentity,
     pub(crate) limits: Limits,
     pub(crate) partitions_ahead: u32,
+    rewrap_due: Notify,
     ledger_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -130,6 +132,7 @@ impl App {
             host: settings.host,
             limits: settings.limits,
             partitions_ahead: settings.partitions_ahead,
+            rewrap_due: Notify::new(),
             ledger_task: Mutex::new(Some(task)),
         });
         seal::load(&app).await?;
@@ -146,6 +149,12 @@ impl App {
         }
         let mut tx = self.read().await?;
         crate::storage::audit::head(&mut tx).await.map(drop)
+    }
+
+    /// Told when there may be something to rewrap.
+    #[must_use]
+    pub fn rewrap_due(&self) -> &Notify {
+        &self.rewrap_due
     }
 
     #[must_use]

@@ -8,14 +8,17 @@ use crate::storage::sqlite_pool::sqlite_pool;
 use arc_swap::ArcSwap;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, Postgres, Sqlite, Transaction};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long to wait for a connection of the pool.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait before trying again to connect to a database that is starting.
+const STARTING_STEP: Duration = Duration::from_millis(250);
 /// The ledger uses one at a time; start-up and partitions, the other.
 const LEDGER_CONNECTIONS: u32 = 2;
 /// How long SQLite waits for another process's lock on the file.
@@ -88,6 +91,7 @@ impl PgPools {
     }
 
     async fn open(options: PgConnectOptions, max_connections: u32) -> Result<Self> {
+        first_connection(&options).await?;
         let pair = Self::pair(&options, max_connections);
         // fails at start, not at the first request
         drop(pair.writer.acquire().await?);
@@ -102,6 +106,43 @@ impl PgPools {
 
     fn readers(&self) -> PgPool {
         self.current.load().readers.clone()
+    }
+}
+
+/// One connection outside the pools, which would say only that it took too long: here the reason is seen. A database that is
+/// only just starting is waited for.
+async fn first_connection(options: &PgConnectOptions) -> Result<()> {
+    let deadline = Instant::now() + ACQUIRE_TIMEOUT;
+    let failed = |error: sqlx::Error| {
+        let place = format!("{}:{}", options.get_host(), options.get_port());
+        let message = format!("PostgreSQL at {place} cannot be used: see to what it says and start again");
+        Error::new(ErrorCode::Unavailable, message).with_context(error)
+    };
+    loop {
+        match tokio::time::timeout_at(deadline, options.connect()).await {
+            // not a failure of ours any more if it cannot say goodbye
+            Ok(Ok(connection)) => {
+                drop(connection.close().await);
+                return Ok(());
+            }
+            Ok(Err(error)) if !is_starting(&error) || Instant::now() + STARTING_STEP >= deadline => {
+                return Err(failed(error));
+            }
+            Ok(Err(_)) => tokio::time::sleep(STARTING_STEP).await,
+            Err(_) => {
+                let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 5 seconds");
+                return Err(failed(sqlx::Error::Io(silence)));
+            }
+        }
+    }
+}
+
+/// Refused connections, and a server that says that it is starting or has no connection left.
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(database) => matches!(&*database.code().unwrap_or_default(), "57P03" | "53300"),
+        _ => false,
     }
 }
 

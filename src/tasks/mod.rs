@@ -9,9 +9,12 @@ use crate::service::{App, audit, partitions, seal};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+/// How often a node that knows of no initialisation looks whether another node has done it.
+const DISCOVER: Duration = Duration::from_secs(5);
 /// How often data that is still sealed with an older key is looked for.
 const REWRAP: Duration = Duration::from_secs(15);
 /// How often expired tokens, SecretIDs and login failures are removed.
@@ -25,26 +28,33 @@ const PARTITIONS: Duration = Duration::from_secs(6 * 3600);
 #[must_use]
 pub fn start(app: &Arc<App>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(every(REWRAP, "rewrap", Arc::clone(app), |ctx| async move {
+    tasks.spawn(every(DISCOVER, None, "discover", Arc::clone(app), |ctx| async move {
+        let found = seal::discover(ctx.app()).await?;
+        Ok(found.then(|| "the store was initialised by another node".to_owned()))
+    }));
+    tasks.spawn(every(REWRAP, Some(|app| app.rewrap_due()), "rewrap", Arc::clone(app), |ctx| async move {
         let done = seal::rewrap(&ctx).await?;
         Ok((done.records > 0 || done.damaged > 0).then(|| format!("{done:?}")))
     }));
-    tasks.spawn(every(PURGE, "purge", Arc::clone(app), |ctx| async move {
+    tasks.spawn(every(PURGE, None, "purge", Arc::clone(app), |ctx| async move {
         let done = housekeeping::purge(&ctx).await?;
         Ok((done > 0).then(|| format!("{done} rows")))
     }));
-    tasks.spawn(every(CHECKPOINT, "checkpoint", Arc::clone(app), |ctx| async move {
+    tasks.spawn(every(CHECKPOINT, None, "checkpoint", Arc::clone(app), |ctx| async move {
         audit::keep_checkpoint(&ctx).await.map(|kept| kept.map(|sequence| format!("at {sequence}")))
     }));
-    tasks.spawn(every(PARTITIONS, "partitions", Arc::clone(app), |ctx| async move {
+    tasks.spawn(every(PARTITIONS, None, "partitions", Arc::clone(app), |ctx| async move {
         let made = partitions::ensure(ctx.app()).await?;
         Ok((!made.is_empty()).then(|| made.join(", ")))
     }));
     tasks
 }
 
-/// Runs a task on a timer, one run at a time. A failure is logged once, here, and tried again at the next tick.
-async fn every<F, R>(period: Duration, name: &'static str, app: Arc<App>, task: F)
+/// What wakes a task before its time.
+type Nudge = fn(&App) -> &Notify;
+
+/// Runs a task on a timer, and when it is nudged, one run at a time. A failure is logged once, here, and tried again at the next tick.
+async fn every<F, R>(period: Duration, nudge: Option<Nudge>, name: &'static str, app: Arc<App>, task: F)
 where
     F: Fn(OpContext) -> R,
     R: Future<Output = crate::error::Result<Option<String>>>,
@@ -52,7 +62,15 @@ where
     let mut ticks = interval_at(Instant::now() + period, period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        match nudge {
+            Some(nudge) => tokio::select! {
+                _ = ticks.tick() => {}
+                () = nudge(&app).notified() => {}
+            },
+            None => {
+                ticks.tick().await;
+            }
+        }
         match task(OpContext::system(Arc::clone(&app), name)).await {
             Ok(Some(done)) => tracing::info!(task = name, done, "task"),
             Ok(None) => {}

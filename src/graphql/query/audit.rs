@@ -40,7 +40,8 @@ impl AuditQuery {
         >,
         #[graphql(desc = "The last event to check; the latest if left out.")] to_sequence: Option<BigInt>,
     ) -> Result<AuditVerification> {
-        let (from, to) = (from_sequence.map(|number| number.0), to_sequence.map(|number| number.0));
+        let from = from_sequence.map(|number| number.at("fromSequence")).transpose()?;
+        let to = to_sequence.map(|number| number.at("toSequence")).transpose()?;
         Ok(audit::verify(op(ctx)?, from, to).await?.into())
     }
 }
@@ -83,8 +84,8 @@ impl TryFrom<AuditFilter> for audit::AuditFilter {
             access_granted: filter.access_granted,
             source_ip: filter.source_ip.map(|text| address_at(&text, "filter.sourceIp")).transpose()?,
             correlation_id: filter.correlation_id,
-            from: filter.from.map(|time| time.0),
-            to: filter.to.map(|time| time.0),
+            from: filter.from.map(|time| time.at("filter.from")).transpose()?,
+            to: filter.to.map(|time| time.at("filter.to")).transpose()?,
         })
     }
 }

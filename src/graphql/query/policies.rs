@@ -94,7 +94,7 @@ impl TryFrom<ExplainAccessInput> for Explain {
                 Some(ExplainAccessSubject::Policies(names)) => Subject::Policies(names),
             },
             source_ip: input.source_ip.map(|text| address_at(&text, "input.sourceIp")).transpose()?,
-            at: input.at.map(|time| time.0),
+            at: input.at.map(|time| time.at("input.at")).transpose()?,
             ttl_seconds: input.ttl_seconds.map(i64::from),
         })
     }

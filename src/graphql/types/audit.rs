@@ -32,7 +32,7 @@ impl AuditEvent {
 
     /// Its place in the chain, counting from 1 without gaps.
     async fn sequence_number(&self) -> BigInt {
-        BigInt(self.0.sequence_number)
+        self.0.sequence_number.into()
     }
 
     /// When it happened, in whole microseconds.
@@ -211,7 +211,7 @@ pub struct AuditCheckpoint {
 impl From<Checkpoint> for AuditCheckpoint {
     fn from(checkpoint: Checkpoint) -> Self {
         Self {
-            sequence_number: BigInt(checkpoint.sequence_number),
+            sequence_number: checkpoint.sequence_number.into(),
             hash: HEXLOWER.encode(&checkpoint.hash),
             signature: HEXLOWER.encode(&checkpoint.signature),
             public_key: HEXLOWER.encode(&checkpoint.public_key),
@@ -237,8 +237,8 @@ impl From<Verification> for AuditVerification {
     fn from(verification: Verification) -> Self {
         Self {
             valid: verification.valid,
-            checked: BigInt(verification.checked),
-            first_bad_sequence: verification.first_bad_sequence.map(BigInt),
+            checked: verification.checked.into(),
+            first_bad_sequence: verification.first_bad_sequence.map(BigInt::from),
             problem: verification.problem,
         }
     }

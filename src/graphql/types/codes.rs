@@ -44,9 +44,9 @@ pub enum SecretOperation {
     Read,
     /// Know that a secret exists, and all that is known about it but its value.
     List,
-    /// Create a secret, write new versions of it, change its settings.
+    /// Create a secret, write new versions of it, restore deleted ones, change its settings.
     Write,
-    /// Delete and restore versions.
+    /// Delete versions so that they can be restored, or destroy them for good.
     Delete,
     /// Obtain credentials of a dynamic secret.
     Issue,

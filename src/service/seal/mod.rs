@@ -120,12 +120,25 @@ pub(super) async fn load(app: &Arc<App>) -> Result<()> {
     };
     let root = RootKey::unwrap(key, &config.wrapped_root_key).map_err(|_| {
         Error::bad_input(
-            "seal.key",
+            "seal.key_file / seal.key_env",
             "the key of the static seal does not open this store: configure the key it was made with",
         )
     })?;
     let ctx = OpContext::system(Arc::clone(app), "auto-unseal");
     open(&ctx, root, &config).await
+}
+
+/// For a node that was started before the store was initialised: looks again, and unseals if the seal is static. `true`: the store
+/// has been initialised meanwhile.
+///
+/// # Errors
+/// As at start.
+pub async fn discover(app: &Arc<App>) -> Result<bool> {
+    if app.keys.initialized.load(Ordering::Acquire) {
+        return Ok(false);
+    }
+    load(app).await?;
+    Ok(app.keys.initialized.load(Ordering::Acquire))
 }
 
 /// The state of the seal. Asks the store only while this node believes that nothing is initialised.

@@ -43,6 +43,7 @@ pub async fn rotate_encryption_key(ctx: &OpContext) -> Result<RotatedKey> {
                 "the new data key is not in use on this node yet"
             );
         }
+        ctx.app().rewrap_due().notify_one();
         Ok(rotated)
     })
     .await

@@ -23,7 +23,7 @@ use crate::crypto::memory::Secret;
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
-use crate::model::policies::{Action, Decision, Operation};
+use crate::model::policies::{Action, Area, Decision, Operation};
 use crate::storage::db::corrupt;
 use crate::storage::secrets::{CurrentRow, SecretRow};
 use chrono::{DateTime, Utc};
@@ -128,7 +128,15 @@ struct Rights {
 impl Rights {
     fn of(access: &Access, path: &SecretPath) -> Self {
         let decide = |operation| access.decide(&Action::Secret { operation, path });
-        Self { list: decide(Operation::List), read: decide(Operation::Read) }
+        let mut list = decide(Operation::List);
+        if !list.allowed {
+            // whoever administers secrets sees that they are there, but not their values
+            let area = access.decide(&Action::Administer(Area::Secrets));
+            if area.allowed {
+                list = area;
+            }
+        }
+        Self { list, read: decide(Operation::Read) }
     }
 
     /// Whether the caller may know that there is a secret. A deny policy on reading does not hide what may be listed.
