@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use zeroize::Zeroizing;
 
 /// Shorter root tokens could be guessed by whoever reaches the port.
 const MIN_TOKEN_LENGTH: usize = 16;
