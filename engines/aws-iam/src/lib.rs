@@ -1,0 +1,1 @@
+//! AWS IAM users, keys and assumed roles.

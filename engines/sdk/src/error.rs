@@ -1,0 +1,105 @@
+//! What an engine says when it fails: whether to try again, and a sentence for people.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+pub type Result<T, E = EngineError> = std::result::Result<T, E>;
+
+/// What the caller can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// The target does not answer or is busy: the same call may succeed later.
+    Retry,
+    /// This input will never do: the field says which part of it.
+    BadInput,
+    /// The target refused, and will until someone changes something there or in the configuration.
+    Refused,
+    /// This engine does not have the operation.
+    Unsupported,
+}
+
+/// A failure. The message is shown to the caller, the operators and the audit log: it MUST NOT hold a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineError {
+    pub kind: ErrorKind,
+    /// A sentence without a full stop: what is wrong and what to do.
+    pub message: String,
+    /// For [`ErrorKind::BadInput`]: the field within the configuration or role, such as `nodes[2].host`; empty for the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// The longest message that is passed on, in characters.
+const MAX_MESSAGE: usize = 500;
+
+impl EngineError {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
+            message.truncate(end);
+        }
+        Self { kind, message, field: None }
+    }
+
+    /// The target does not answer or is busy.
+    pub fn retry(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Retry, message)
+    }
+
+    /// Part of the configuration or role will never do.
+    pub fn bad_input(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(ErrorKind::BadInput, message) }
+    }
+
+    /// The target refused.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Refused, message)
+    }
+
+    /// The engine does not have this operation.
+    #[must_use]
+    pub fn unsupported(operation: &str) -> Self {
+        Self::new(ErrorKind::Unsupported, format!("this engine does not have {operation}"))
+    }
+
+    /// The same, with these texts blotted out of the message: for a target's own words, which may repeat what was sent.
+    #[must_use]
+    pub fn without(mut self, secrets: &[&str]) -> Self {
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            self.message = self.message.replace(secret, "[hidden]");
+        }
+        self
+    }
+
+    /// Whether the same call may succeed later without anyone changing anything.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.kind == ErrorKind::Retry
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.field {
+            Some(field) if !field.is_empty() => write!(f, "{field}: {}", self.message),
+            _ => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_bounded_and_secrets_can_be_taken_out() {
+        let error = EngineError::refused("x".repeat(9000));
+        assert_eq!(error.message.len(), MAX_MESSAGE);
+        let error = EngineError::refused("syntax error near 'hunter2'").without(&["hunter2", ""]);
+        assert_eq!(error.message, "syntax error near '[hidden]'");
+        assert_eq!(EngineError::bad_input("host", "is empty").to_string(), "host: is empty");
+    }
+}

@@ -1,0 +1,1 @@
+//! Credentials as files in a directory: the smallest working engine, to copy.
