@@ -115,7 +115,9 @@ async fn first_connection(options: &PgConnectOptions) -> Result<()> {
     let deadline = Instant::now() + ACQUIRE_TIMEOUT;
     let failed = |error: sqlx::Error| {
         let place = format!("{}:{}", options.get_host(), options.get_port());
-        let message = format!("PostgreSQL at {place} cannot be used: see to what it says and start again");
+        let message = format!(
+            "PostgreSQL at {place} cannot be used: check that it runs, and user, password and database of the URL"
+        );
         Error::new(ErrorCode::Unavailable, message).with_context(error)
     };
     loop {

@@ -247,7 +247,7 @@ async fn stored(server: &Server) -> Vec<u8> {
 both_stores!(nothing_leaks);
 
 async fn nothing_leaks(store: Store) {
-    let options = Options { log_level: "trace", ..Options::server() };
+    let options = Options { log_level: "trace,sqlx=trace", ..Options::server() };
     let mut server = Server::start(store, options).await;
     server.initialize().await;
     server.unseal().await;

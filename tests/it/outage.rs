@@ -117,7 +117,7 @@ async fn postgres_missing_at_start() {
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("store"), "{said}");
+    assert!(said.contains(&format!("PostgreSQL at 127.0.0.1:{port} cannot be used")), "{said}");
     assert!(!said.contains("planted-password"), "{said}");
 }
 
