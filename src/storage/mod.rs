@@ -4,10 +4,15 @@
 //! Functions fail as any statement does: `UNAVAILABLE` if trying again can help, else `INTERNAL`; an insert whose name is
 //! taken and an update whose row is gone are `CONFLICT`.
 
+pub mod account_rotations;
 pub mod audit;
 mod audit_query;
 pub mod db;
 pub mod effects;
+pub mod engine_roles;
+pub mod engines;
+pub mod leases;
+mod leases_states;
 pub mod migrations;
 pub mod page;
 pub mod partitions;

@@ -1,0 +1,230 @@
+//! Leases: what was issued, until when, and what is still to be revoked. Changes of state are in `leases_states.rs`.
+
+use crate::error::{Error, Result};
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::page::Page;
+use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::types::Inet;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+pub use crate::storage::leases_states::{
+    Revoked, Selection, activate, claim_due, claim_one, expedite_issues, mark_revoking, note_failure, renew,
+    revoked,
+};
+
+/// No `Debug`: it holds a ciphertext.
+#[derive(Clone, PartialEq, FromRow)]
+pub struct LeaseRow {
+    pub lease_id: Uuid,
+    pub secret_id: Uuid,
+    pub secret_path: String,
+    pub engine_id: Uuid,
+    pub engine_type: String,
+    pub agent_id: Option<String>,
+    pub app_id: Option<String>,
+    pub actor_id: String,
+    pub token_accessor: Uuid,
+    pub role_name: Option<String>,
+    /// `issuing`, `active`, `revoking` or `revoked`.
+    pub state: String,
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub max_expires_at: DateTime<Utc>,
+    pub ttl_seconds: i64,
+    pub renewed_count: i64,
+    pub last_renewed_at: Option<DateTime<Utc>>,
+    pub max_renewals: Option<i64>,
+    pub due_at: Option<DateTime<Utc>>,
+    pub revoked: bool,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub revocation_reason: Option<String>,
+    pub revocation_attempts: i64,
+    pub last_revocation_error: Option<String>,
+    pub credentials: Option<Vec<u8>>,
+    pub engine_metadata: Json<Value>,
+    pub idempotency_key: Option<String>,
+    pub source_ip: Option<Inet>,
+    pub correlation_id: Option<String>,
+}
+
+macro_rules! columns {
+    () => {
+        "lease_id, secret_id, secret_path, engine_id, engine_type, agent_id, app_id, actor_id, token_accessor, role_name, state, \
+         issued_at, expires_at, max_expires_at, ttl_seconds, renewed_count, last_renewed_at, max_renewals, due_at, revoked, \
+         revoked_at, revocation_reason, revocation_attempts, last_revocation_error, credentials, engine_metadata, \
+         idempotency_key, source_ip, correlation_id"
+    };
+}
+pub(super) use columns;
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!("SELECT ", columns!(), " FROM leases", $tail)
+    };
+}
+
+pub async fn by_id(tx: &mut Tx, lease_id: Uuid) -> Result<Option<LeaseRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE lease_id = $1")).bind(lease_id).fetch_optional(c))
+}
+
+/// The lease that this caller asked for with this key.
+pub async fn by_key(tx: &mut Tx, actor_id: &str, key: &str) -> Result<Option<LeaseRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE actor_id = $1 AND idempotency_key = $2"))
+        .bind(actor_id).bind(key).fetch_optional(c))
+}
+
+/// # Errors
+/// `CONFLICT` if the caller has used the idempotency key for another lease.
+pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
+    let inserted = exec!(
+        tx,
+        sqlx::query(
+            "INSERT INTO leases (lease_id, secret_id, secret_path, engine_id, engine_type, agent_id, app_id, actor_id, \
+             token_accessor, role_name, state, issued_at, expires_at, max_expires_at, ttl_seconds, renewed_count, \
+             last_renewed_at, max_renewals, due_at, revoked, revoked_at, revocation_reason, revocation_attempts, \
+             last_revocation_error, credentials, engine_metadata, idempotency_key, source_ip, correlation_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+             $23, $24, $25, $26, $27, $28, $29) ON CONFLICT DO NOTHING"
+        )
+        .bind(row.lease_id)
+        .bind(row.secret_id)
+        .bind(&row.secret_path)
+        .bind(row.engine_id)
+        .bind(&row.engine_type)
+        .bind(&row.agent_id)
+        .bind(&row.app_id)
+        .bind(&row.actor_id)
+        .bind(row.token_accessor)
+        .bind(&row.role_name)
+        .bind(&row.state)
+        .bind(row.issued_at)
+        .bind(row.expires_at)
+        .bind(row.max_expires_at)
+        .bind(row.ttl_seconds)
+        .bind(row.renewed_count)
+        .bind(row.last_renewed_at)
+        .bind(row.max_renewals)
+        .bind(row.due_at)
+        .bind(row.revoked)
+        .bind(row.revoked_at)
+        .bind(&row.revocation_reason)
+        .bind(row.revocation_attempts)
+        .bind(&row.last_revocation_error)
+        .bind(&row.credentials)
+        .bind(&row.engine_metadata)
+        .bind(&row.idempotency_key)
+        .bind(row.source_ip)
+        .bind(&row.correlation_id)
+    )?;
+    if inserted == 0 {
+        return Err(Error::conflict("the idempotency key was used for another lease: choose a new one"));
+    }
+    Ok(())
+}
+
+/// Which leases a list is of.
+#[derive(Debug, Clone, Default)]
+pub struct ListLeases {
+    /// The half-open range of paths.
+    pub paths: Option<(String, String)>,
+    pub engine_id: Option<Uuid>,
+    /// Any of these states; empty: whatever state.
+    pub states: Vec<&'static str>,
+    pub expires_before: Option<DateTime<Utc>>,
+    /// Only what has outlived its expiry at this time and is not revoked.
+    pub overdue_at: Option<DateTime<Utc>>,
+    /// Only of this caller.
+    pub actor_id: Option<String>,
+}
+
+/// A page of leases in the order in which they were made, oldest first; the page's keys are lease ids as texts.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `after` or `before` for a key that is no lease id.
+pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<LeaseRow>> {
+    let mut select = Select::new(select!(""));
+    if let Some((from, to)) = &filter.paths {
+        select.and("secret_path >= $?", Arg::Text(from));
+        select.and("secret_path < $?", Arg::Text(to));
+    }
+    if let Some(engine_id) = filter.engine_id {
+        select.and("engine_id = $?", Arg::Uuid(engine_id));
+    }
+    if !filter.states.is_empty() {
+        select.any_of("state", filter.states.iter().map(|state| Arg::Text(state)));
+        if !filter.states.contains(&"revoked") {
+            select.when("NOT revoked");
+        }
+    }
+    if let Some(time) = filter.expires_before {
+        select.when("NOT revoked");
+        select.and("expires_at < $?", Arg::Time(time));
+    }
+    if let Some(time) = filter.overdue_at {
+        select.when("NOT revoked");
+        select.and("expires_at < $?", Arg::Time(time));
+    }
+    if let Some(actor) = &filter.actor_id {
+        select.and("actor_id = $?", Arg::Text(actor));
+    }
+    for (condition, key, field) in
+        [("lease_id > $?", &page.after, "after"), ("lease_id < $?", &page.before, "before")]
+    {
+        if let Some(key) = key {
+            let id = Uuid::parse_str(key).map_err(|_| {
+                Error::bad_input(field, "not a cursor of this list: use one that it returned")
+            })?;
+            select.and(condition, Arg::Uuid(id));
+        }
+    }
+    select.order(if page.backward { "lease_id DESC" } else { "lease_id" }, page.limit);
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<LeaseRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
+}
+
+/// The ids of an engine's leases that are not revoked, in order, after this one: for the comparison with the target.
+pub async fn live_of(
+    tx: &mut Tx,
+    engine_id: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, String)>> {
+    on!(tx, c => sqlx::query_as(
+        "SELECT lease_id, state FROM leases WHERE engine_id = $1 AND NOT revoked AND lease_id > $2 ORDER BY lease_id LIMIT $3"
+    ).bind(engine_id).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(c))
+}
+
+/// How many leases of an engine have outlived their expiry, counted up to `most`, and the oldest such expiry.
+pub async fn overdue(
+    tx: &mut Tx,
+    engine_id: Uuid,
+    now: DateTime<Utc>,
+    most: i64,
+) -> Result<(i64, Option<DateTime<Utc>>)> {
+    on!(tx, c => sqlx::query_as(
+        "SELECT count(*), min(expires_at) FROM (SELECT expires_at FROM leases \
+         WHERE engine_id = $1 AND NOT revoked AND due_at IS NOT NULL AND expires_at < $2 LIMIT $3) AS late"
+    ).bind(engine_id).bind(now).bind(most).fetch_one(c))
+}
+
+/// Removes up to `limit` leases that were revoked before this time. How many.
+pub async fn purge(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
+    exec!(
+        tx,
+        sqlx::query(
+            "DELETE FROM leases WHERE lease_id IN \
+             (SELECT lease_id FROM leases WHERE revoked AND revoked_at < $1 LIMIT $2)"
+        )
+        .bind(before)
+        .bind(limit)
+    )
+}

@@ -1,0 +1,183 @@
+//! From one state of a lease to the next. Each change says which state it takes the lease from, so that of two at the
+//! same time one happens.
+
+use super::leases::{LeaseRow, columns};
+use crate::error::Result;
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::select::{Arg, Select, bind_all};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+/// From `issuing` to `active`. `false`: its revocation has begun meanwhile.
+pub async fn activate(
+    tx: &mut Tx,
+    lease_id: Uuid,
+    credentials: &[u8],
+    handle: &Value,
+    expires_at: DateTime<Utc>,
+) -> Result<bool> {
+    let changed = exec!(
+        tx,
+        sqlx::query(
+            "UPDATE leases SET state = 'active', credentials = $2, engine_metadata = $3, due_at = $4 \
+             WHERE lease_id = $1 AND state = 'issuing'"
+        )
+        .bind(lease_id)
+        .bind(credentials)
+        .bind(Json(handle))
+        .bind(expires_at)
+    )?;
+    Ok(changed == 1)
+}
+
+/// A new end of an active lease that has been renewed `renewed` times. `false`: something else has happened to it.
+pub async fn renew(
+    tx: &mut Tx,
+    lease_id: Uuid,
+    renewed: i64,
+    expires_at: DateTime<Utc>,
+    ttl_seconds: i64,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let changed = exec!(
+        tx,
+        sqlx::query(
+            "UPDATE leases SET expires_at = $3, due_at = $3, ttl_seconds = $4, renewed_count = renewed_count + 1, \
+             last_renewed_at = $5 WHERE lease_id = $1 AND state = 'active' AND renewed_count = $2"
+        )
+        .bind(lease_id)
+        .bind(renewed)
+        .bind(expires_at)
+        .bind(ttl_seconds)
+        .bind(now)
+    )?;
+    Ok(changed == 1)
+}
+
+/// Which leases are to end.
+#[derive(Debug, Clone)]
+pub enum Selection {
+    One(Uuid),
+    /// Of this half-open range of paths.
+    Paths(String, String),
+    Engine(Uuid),
+    Secret(Uuid),
+    Token(Uuid),
+    Role(String),
+    /// Of the tokens that were revoked at this very time.
+    TokensRevokedAt(DateTime<Utc>),
+}
+
+/// Begins the revocation of what is live of a selection, up to `limit`: due at once, or for what is just being issued, when
+/// that has certainly ended. How many.
+pub async fn mark_revoking(
+    tx: &mut Tx,
+    selection: &Selection,
+    reason: &str,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64> {
+    let mut select = Select::after(
+        "UPDATE leases SET state = 'revoking', revocation_reason = $1, \
+         due_at = CASE WHEN state = 'issuing' THEN due_at ELSE $2 END WHERE lease_id IN (SELECT lease_id FROM leases",
+        2,
+    );
+    match selection {
+        Selection::One(id) => select.and("lease_id = $?", Arg::Uuid(*id)),
+        Selection::Paths(from, to) => {
+            select.and("secret_path >= $?", Arg::Text(from));
+            select.and("secret_path < $?", Arg::Text(to));
+        }
+        Selection::Engine(id) => select.and("engine_id = $?", Arg::Uuid(*id)),
+        Selection::Secret(id) => select.and("secret_id = $?", Arg::Uuid(*id)),
+        Selection::Token(accessor) => select.and("token_accessor = $?", Arg::Uuid(*accessor)),
+        Selection::Role(name) => select.and("role_name = $?", Arg::Text(name)),
+        Selection::TokensRevokedAt(time) => select
+            .and("token_accessor IN (SELECT accessor FROM tokens WHERE revoked_at = $?)", Arg::Time(*time)),
+    }
+    select.when("NOT revoked");
+    select.when("state IN ('issuing', 'active')");
+    select.order("lease_id", limit);
+    let Select { mut text, args, .. } = select;
+    text.push(')');
+    exec!(tx, bind_all!(sqlx::query(AssertSqlSafe(text)).bind(reason).bind(now), &args))
+}
+
+/// Takes up to `limit` leases of an engine that are due, for whoever revokes them now; nobody else takes them before `until`.
+pub async fn claim_due(
+    tx: &mut Tx,
+    engine_id: Uuid,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<LeaseRow>> {
+    on!(tx, c => sqlx::query_as(concat!(
+        "UPDATE leases SET state = 'revoking', due_at = $3, revocation_attempts = revocation_attempts + 1, \
+         revocation_reason = COALESCE(revocation_reason, CASE WHEN state = 'issuing' THEN 'the issue did not end' ELSE 'expired' END) \
+         WHERE lease_id IN (SELECT lease_id FROM leases WHERE engine_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $4) \
+         RETURNING ", columns!()
+    )).bind(engine_id).bind(now).bind(until).bind(limit).fetch_all(c))
+}
+
+/// Takes one lease whose revocation has begun and that nobody is at; `None` if somebody is, or it is revoked.
+pub async fn claim_one(
+    tx: &mut Tx,
+    lease_id: Uuid,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Option<LeaseRow>> {
+    on!(tx, c => sqlx::query_as(concat!(
+        "UPDATE leases SET due_at = $3, revocation_attempts = revocation_attempts + 1 \
+         WHERE lease_id = $1 AND state = 'revoking' AND due_at <= $2 RETURNING ", columns!()
+    )).bind(lease_id).bind(now).bind(until).fetch_optional(c))
+}
+
+/// A lease that has just ended.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Revoked {
+    pub lease_id: Uuid,
+    pub engine_id: Uuid,
+    pub secret_id: Uuid,
+}
+
+/// To `revoked`, from any other state. `None`: it was already.
+pub async fn revoked(
+    tx: &mut Tx,
+    lease_id: Uuid,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Revoked>> {
+    on!(tx, c => sqlx::query_as(
+        "UPDATE leases SET state = 'revoked', revoked = true, revoked_at = $2, due_at = NULL, credentials = NULL, \
+         revocation_reason = COALESCE($3, revocation_reason) WHERE lease_id = $1 AND NOT revoked \
+         RETURNING lease_id, engine_id, secret_id"
+    ).bind(lease_id).bind(now).bind(reason).fetch_optional(c))
+}
+
+/// An attempt to revoke failed; the next is at `due_at`.
+pub async fn note_failure(tx: &mut Tx, lease_id: Uuid, error: &str, due_at: DateTime<Utc>) -> Result<()> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE leases SET last_revocation_error = $2, due_at = $3 WHERE lease_id = $1 AND state = 'revoking'"
+        )
+        .bind(lease_id)
+        .bind(error)
+        .bind(due_at)
+    )
+    .map(drop)
+}
+
+/// Makes what is being issued due at once: for the start of the only node, when nobody can be issuing. How many.
+pub async fn expedite_issues(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE leases SET due_at = $1 WHERE due_at > $1 AND revoked = false AND state = 'issuing'"
+        )
+        .bind(now)
+    )
+}
