@@ -45,6 +45,36 @@ event_types! {
     SecretRestored = "secret.restored",
     /// The data of versions was removed for good.
     SecretDestroyed = "secret.destroyed",
+    /// Credentials were issued, and a lease on them began.
+    SecretDynamicIssued = "secret.dynamic_issued",
+    SecretLeaseRenewed = "secret.lease_renewed",
+    /// The password of a target's account was replaced, and the secret has the new one.
+    SecretRotated = "secret.rotated",
+    /// Credentials are about to be issued: the lease is there before they are.
+    LeaseIssuing = "lease.issuing",
+    /// Credentials could not be issued; what may have come of it is revoked.
+    LeaseIssueFailed = "lease.issue_failed",
+    /// The end of leases was asked for, or came with the end of what they rest on.
+    LeaseRevocationRequested = "lease.revocation_requested",
+    LeaseRevoked = "lease.revoked",
+    /// The target did not revoke what has ended: it is asked again.
+    LeaseRevocationOverdue = "lease.revocation_overdue",
+    /// A lease was given up without asking the target.
+    LeaseForced = "lease.revocation_forced",
+    /// Leases were looked up or listed.
+    LeaseListed = "lease.listed",
+    EngineEnabled = "engine.enabled",
+    EngineUpdated = "engine.updated",
+    EngineDisabled = "engine.disabled",
+    /// The secret of an engine's own account is to be replaced: the new one is stored.
+    EngineRootRotationStarted = "engine.root_rotation_started",
+    EngineRootRotated = "engine.root_rotated",
+    /// What an engine issues at a path was set or changed.
+    EngineRoleSaved = "engine.role_saved",
+    EngineRoleDeleted = "engine.role_deleted",
+    /// Accounts on the target and leases differ.
+    EngineDriftFound = "engine.drift_found",
+    EngineDriftHealed = "engine.drift_healed",
     /// A token was presented that is unknown, expired, revoked, used up or not allowed from this address.
     AuthFailed = "auth.failed",
     PolicyCreated = "policy.created",

@@ -4,5 +4,6 @@ pub mod audit;
 pub mod cidr;
 pub mod clock;
 pub mod duration;
+pub mod leases;
 pub mod paths;
 pub mod policies;

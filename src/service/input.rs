@@ -99,3 +99,8 @@ fn has_nul(value: &Value) -> bool {
 pub fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(128).collect()
 }
+
+/// The same for longer texts, such as what a target says.
+pub fn shown_long(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
+}

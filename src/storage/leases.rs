@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 pub use crate::storage::leases_states::{
-    Revoked, Selection, activate, claim_due, claim_one, expedite_issues, mark_revoking, note_failure, renew,
+    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite_issues, mark_revoking, note_failure, renew,
     revoked,
 };
 
@@ -60,6 +60,10 @@ macro_rules! columns {
     };
 }
 pub(super) use columns;
+
+/// A path and those below it: '/' is the character after '.'.
+pub(super) const WITHIN: &str =
+    "(secret_path = $? OR (secret_path > $? || '.' AND secret_path < $? || '/'))";
 
 macro_rules! select {
     ($tail:literal) => {
@@ -129,8 +133,8 @@ pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
 /// Which leases a list is of.
 #[derive(Debug, Clone, Default)]
 pub struct ListLeases {
-    /// The half-open range of paths.
-    pub paths: Option<(String, String)>,
+    /// This path and those below it.
+    pub prefix: Option<String>,
     pub engine_id: Option<Uuid>,
     /// Any of these states; empty: whatever state.
     pub states: Vec<&'static str>,
@@ -139,6 +143,9 @@ pub struct ListLeases {
     pub overdue_at: Option<DateTime<Utc>>,
     /// Only of this caller.
     pub actor_id: Option<String>,
+    pub token_accessor: Option<Uuid>,
+    /// Of those who logged in as this AppRole.
+    pub role_name: Option<String>,
 }
 
 /// A page of leases in the order in which they were made, oldest first; the page's keys are lease ids as texts.
@@ -147,9 +154,8 @@ pub struct ListLeases {
 /// `BAD_USER_INPUT` at `after` or `before` for a key that is no lease id.
 pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<LeaseRow>> {
     let mut select = Select::new(select!(""));
-    if let Some((from, to)) = &filter.paths {
-        select.and("secret_path >= $?", Arg::Text(from));
-        select.and("secret_path < $?", Arg::Text(to));
+    if let Some(prefix) = &filter.prefix {
+        select.and(WITHIN, Arg::Text(prefix));
     }
     if let Some(engine_id) = filter.engine_id {
         select.and("engine_id = $?", Arg::Uuid(engine_id));
@@ -170,6 +176,12 @@ pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<L
     }
     if let Some(actor) = &filter.actor_id {
         select.and("actor_id = $?", Arg::Text(actor));
+    }
+    if let Some(accessor) = filter.token_accessor {
+        select.and("token_accessor = $?", Arg::Uuid(accessor));
+    }
+    if let Some(name) = &filter.role_name {
+        select.and("role_name = $?", Arg::Text(name));
     }
     for (condition, key, field) in
         [("lease_id > $?", &page.after, "after"), ("lease_id < $?", &page.before, "before")]

@@ -1,7 +1,7 @@
 //! From one state of a lease to the next. Each change says which state it takes the lease from, so that of two at the
 //! same time one happens.
 
-use super::leases::{LeaseRow, columns};
+use super::leases::{LeaseRow, WITHIN, columns};
 use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::select::{Arg, Select, bind_all};
@@ -61,8 +61,8 @@ pub async fn renew(
 #[derive(Debug, Clone)]
 pub enum Selection {
     One(Uuid),
-    /// Of this half-open range of paths.
-    Paths(String, String),
+    /// Of this path and those below it.
+    Path(String),
     Engine(Uuid),
     Secret(Uuid),
     Token(Uuid),
@@ -82,15 +82,13 @@ pub async fn mark_revoking(
 ) -> Result<u64> {
     let mut select = Select::after(
         "UPDATE leases SET state = 'revoking', revocation_reason = $1, \
-         due_at = CASE WHEN state = 'issuing' THEN due_at ELSE $2 END WHERE lease_id IN (SELECT lease_id FROM leases",
+         due_at = CASE WHEN state = 'issuing' THEN due_at ELSE $2 END, \
+         expires_at = CASE WHEN expires_at > $2 THEN $2 ELSE expires_at END WHERE lease_id IN (SELECT lease_id FROM leases",
         2,
     );
     match selection {
         Selection::One(id) => select.and("lease_id = $?", Arg::Uuid(*id)),
-        Selection::Paths(from, to) => {
-            select.and("secret_path >= $?", Arg::Text(from));
-            select.and("secret_path < $?", Arg::Text(to));
-        }
+        Selection::Path(path) => select.and(WITHIN, Arg::Text(path)),
         Selection::Engine(id) => select.and("engine_id = $?", Arg::Uuid(*id)),
         Selection::Secret(id) => select.and("secret_id = $?", Arg::Uuid(*id)),
         Selection::Token(accessor) => select.and("token_accessor = $?", Arg::Uuid(*accessor)),
@@ -104,6 +102,30 @@ pub async fn mark_revoking(
     let Select { mut text, args, .. } = select;
     text.push(')');
     exec!(tx, bind_all!(sqlx::query(AssertSqlSafe(text)).bind(reason).bind(now), &args))
+}
+
+/// Begins the revocation of what could not be issued, or was and could not be kept. What may have come of it is due at `due_at`,
+/// when the call has certainly ended.
+pub async fn abandon(
+    tx: &mut Tx,
+    lease_id: Uuid,
+    reason: &str,
+    now: DateTime<Utc>,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE leases SET state = 'revoking', due_at = $4, revocation_reason = COALESCE(revocation_reason, $2), \
+             expires_at = CASE WHEN expires_at > $3 THEN $3 ELSE expires_at END \
+             WHERE lease_id = $1 AND state IN ('issuing', 'revoking')"
+        )
+        .bind(lease_id)
+        .bind(reason)
+        .bind(now)
+        .bind(due_at)
+    )
+    .map(drop)
 }
 
 /// Takes up to `limit` leases of an engine that are due, for whoever revokes them now; nobody else takes them before `until`.

@@ -23,7 +23,7 @@ use crate::crypto::memory::Secret;
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
-use crate::model::policies::{Action, Area, Decision, Operation};
+use crate::model::policies::{Action, Area, Decision, Operation, evaluate};
 use crate::storage::db::corrupt;
 use crate::storage::secrets::{CurrentRow, SecretRow};
 use chrono::{DateTime, Utc};
@@ -157,7 +157,7 @@ fn absent() -> Error {
 }
 
 /// Fills in which secret an event is about.
-fn about(
+pub(super) fn about(
     mut event: AuditEvent,
     path: &SecretPath,
     row: Option<&SecretRow>,
@@ -172,7 +172,18 @@ fn about(
 
 /// Requires a right on a path. A refusal is recorded; it says `FORBIDDEN` only to who may know of the secret.
 async fn require(access: &Access, operation: Operation, path: &SecretPath) -> Result<Decision, Attempt> {
-    let decision = access.decide(&Action::Secret { operation, path });
+    require_for(access, operation, path, None).await
+}
+
+/// The same for a lifetime that is issued or renewed.
+pub(super) async fn require_for(
+    access: &Access,
+    operation: Operation,
+    path: &SecretPath,
+    ttl_seconds: Option<i64>,
+) -> Result<Decision, Attempt> {
+    let action = Action::Secret { operation, path };
+    let decision = evaluate(&access.policies, &action, &access.circumstances(ttl_seconds));
     if decision.allowed {
         return Ok(decision);
     }

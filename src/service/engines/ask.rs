@@ -1,0 +1,133 @@
+//! Asking an engine: its configuration is opened only when a process is started for it, and what it says goes on to the
+//! client in the product's own words.
+
+use super::super::App;
+use super::super::seal::{KeySlot, refresh_keyring};
+use super::super::input;
+use super::config_record;
+use crate::crypto::barrier::key_version_of;
+use crate::engine::{CallError, Lane, Target};
+use crate::error::{Error, ErrorCode, Result};
+use crate::storage::db::corrupt;
+use crate::storage::engines::EngineRow;
+use crate::storage::seal as seal_store;
+use secrethub_engine::wire::Operation;
+use secrethub_engine::{EngineError, ErrorKind, Installation};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call on a caller's behalf may take. The time after which an issue is taken for lost is longer.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The mark of this installation on targets. It comes from the cluster's id, so it is the same on every node and for ever.
+pub async fn installation(app: &App) -> Result<Installation> {
+    if let Some(known) = app.installation.get() {
+        return Ok(known.clone());
+    }
+    let config = {
+        let mut tx = app.read().await?;
+        seal_store::config(&mut tx).await?
+    };
+    let config = config.ok_or_else(Error::not_initialized)?;
+    let mut bytes = [0; 5];
+    bytes.copy_from_slice(&config.cluster_id.as_bytes()[..5]);
+    Ok(app.installation.get_or_init(|| Installation::from_bytes(bytes)).clone())
+}
+
+/// An engine's configuration in the clear, for this moment.
+pub async fn open_engine(app: &App, row: &EngineRow) -> Result<Value> {
+    know_key(app, &row.config_encrypted).await?;
+    open(&app.keys, row.id.to_string(), row.config_version, &row.config_encrypted)
+}
+
+/// Another node may have sealed with a data key that this one has not read yet.
+async fn know_key(app: &App, sealed: &[u8]) -> Result<()> {
+    let known = match key_version_of(sealed) {
+        Some(version) => app.keys.get()?.barrier.keyring().get(version).is_some(),
+        None => true,
+    };
+    if known { Ok(()) } else { refresh_keyring(app).await }
+}
+
+fn open(keys: &KeySlot, id: String, version: i64, sealed: &[u8]) -> Result<Value> {
+    let plain = keys.get()?.barrier.open(&config_record(&id, version), sealed)?;
+    serde_json::from_slice(&plain).map_err(|_| corrupt("engines", "config_encrypted", &id))
+}
+
+/// An engine for the floor below.
+pub fn target(app: &App, row: &EngineRow) -> Target {
+    let (keys, id, version) = (Arc::clone(&app.keys), row.id.to_string(), row.config_version);
+    let sealed = row.config_encrypted.clone();
+    Target {
+        id: row.id,
+        name: row.name.clone(),
+        kind: row.engine_type.clone(),
+        version,
+        config: Arc::new(move || open(&keys, id.clone(), version, &sealed)),
+    }
+}
+
+/// Asks an engine on a caller's behalf.
+pub async fn ask(app: &App, row: &EngineRow, operation: Operation) -> Result<Value, CallError> {
+    call(app, row, operation, CALL_DEADLINE, Lane::Caller).await
+}
+
+/// Asks an engine for the server itself.
+pub async fn ask_background(
+    app: &App,
+    row: &EngineRow,
+    operation: Operation,
+    deadline: Duration,
+) -> Result<Value, CallError> {
+    call(app, row, operation, deadline, Lane::Background).await
+}
+
+async fn call(
+    app: &App,
+    row: &EngineRow,
+    operation: Operation,
+    deadline: Duration,
+    lane: Lane,
+) -> Result<Value, CallError> {
+    let ready = async {
+        know_key(app, &row.config_encrypted).await?;
+        installation(app).await
+    };
+    let installation = ready.await.map_err(|error| CallError::Unavailable {
+        message: error.message().to_owned(),
+        retry_after: None,
+    })?;
+    app.engines.call(&target(app, row), &installation, operation, deadline, lane).await
+}
+
+/// What the client is told. The fields of a configuration or role are named below `prefix`.
+pub fn client_error(error: CallError, prefix: &str) -> Error {
+    match error {
+        CallError::Engine(EngineError { kind: ErrorKind::BadInput, message, field }) => {
+            let field = match field.filter(|field| !field.is_empty()) {
+                Some(field) => format!("{prefix}.{field}"),
+                None => prefix.to_owned(),
+            };
+            Error::bad_input(field, input::shown_long(&message))
+        }
+        CallError::Engine(EngineError { kind: ErrorKind::Unsupported, message, .. }) => {
+            Error::new(ErrorCode::BadUserInput, input::shown_long(&message))
+        }
+        CallError::Engine(EngineError { message, .. }) => {
+            Error::new(ErrorCode::EngineUnavailable, format!("the engine says: {}", input::shown_long(&message)))
+        }
+        CallError::Unavailable { message, retry_after } => {
+            let error = Error::new(ErrorCode::EngineUnavailable, input::shown_long(&message));
+            match retry_after {
+                Some(wait) => error.with_retry_after(wait.as_secs().max(1)),
+                None => error,
+            }
+        }
+    }
+}
+
+/// What went wrong with a call, for the store and the audit log.
+pub fn recorded(error: &CallError) -> String {
+    input::shown_long(&error.to_string())
+}

@@ -1,0 +1,165 @@
+//! Replacing the secret of an engine's own account. The new one is stored before the target has it, so a crash at any point leaves
+//! a store that knows the secret in force.
+
+use super::super::context::{OpContext, settle};
+use super::super::ledger::{Attempt, Change};
+use super::super::seal::Keys;
+use super::super::{App, to_the_end};
+use super::ask::{ask, ask_background, client_error};
+use super::shown::without_secrets;
+use super::{EngineView, config_record, named, store};
+use crate::error::{Error, Result};
+use crate::failpoint::failpoint;
+use crate::model::audit::EventType;
+use crate::model::policies::Area;
+use crate::storage::db::corrupt;
+use crate::storage::engines::EngineRow;
+use secrethub_engine::wire::Operation;
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Gives the engine's own account a new secret that nobody sees. Needs the area `engines`.
+///
+/// # Errors
+/// `NOT_FOUND`, `BAD_USER_INPUT` if this engine cannot, `ENGINE_UNAVAILABLE`: then it is finished in the background, if it was begun.
+pub async fn rotate_root(ctx: &OpContext, name: &str) -> Result<EngineView> {
+    let (ctx, name) = (ctx.clone(), name.to_owned());
+    to_the_end(async move {
+        let row = settle!(authorise(&ctx, &name))?;
+        let row = match row.pending_encrypted {
+            // one that was begun before is finished first
+            Some(_) => row,
+            None => {
+                let proposal = ask(ctx.app(), &row, Operation::ProposeRoot)
+                    .await
+                    .map_err(|error| client_error(error, "name"))?;
+                settle!(propose(&ctx, &row, &proposal))?
+            }
+        };
+        failpoint!("root.proposed");
+        let row = carry_out(&ctx, &row).await?;
+        Ok(EngineView::from_row(ctx.app(), row))
+    })
+    .await
+}
+
+async fn authorise(ctx: &OpContext, name: &str) -> Result<EngineRow, Attempt> {
+    let access = ctx.access().await?;
+    access.administer(Area::Engines, "rotate_engine_root").await?;
+    let mut tx = access.app().read().await?;
+    Ok(named(&mut tx, name).await?)
+}
+
+async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<EngineRow, Attempt> {
+    let access = ctx.access().await?;
+    let decision = access.administer(Area::Engines, "rotate_engine_root").await?;
+    let plain = Zeroizing::new(serde_json::to_vec(proposal).map_err(Error::internal)?);
+    let id = row.id.to_string();
+    let sealed = access.keys.barrier.seal(&config_record(&id, row.config_version + 1), &plain)?;
+    let mut row = row.clone();
+    row.pending_encrypted = Some(sealed);
+    row.updated_at = access.now;
+    let mut event = access.granted(EventType::EngineRootRotationStarted, &decision);
+    event.event_data = json!({ "engine": row.name, "engine_id": id });
+    access
+        .change(&event.clone(), move |tx| {
+            Box::pin(async move {
+                let current = store::by_id(tx, row.id).await?;
+                if current.is_none_or(|current| current.pending_encrypted.is_some()) {
+                    return Err(Error::conflict("the secret of this engine's account is being replaced already"));
+                }
+                store::update(tx, &row, row.config_version).await?;
+                Ok(Change::new(row, event, Vec::new()))
+            })
+        })
+        .await
+}
+
+/// For the task that finishes what broke off.
+///
+/// # Errors
+/// `SEALED`, `UNAVAILABLE`, `ENGINE_UNAVAILABLE`.
+pub async fn finish_pending(ctx: &OpContext, row: &EngineRow) -> Result<()> {
+    carry_out(ctx, row).await.map(drop)
+}
+
+/// Has the target take the stored proposal, and makes it the configuration. Repeated until it succeeds: the engine makes out which
+/// of the two secrets is in force.
+async fn carry_out(ctx: &OpContext, row: &EngineRow) -> Result<EngineRow> {
+    let app = ctx.app();
+    let proposal = pending(&*app.keys.get()?, row)?;
+    let operation = Operation::RotateRoot { proposal: proposal.clone() };
+    ask_background(app, row, operation, DEADLINE).await.map_err(|error| client_error(error, "name"))?;
+    failpoint!("root.rotated");
+    let schema = match app.engines.plugin(&row.engine_type).await {
+        Some(plugin) => plugin.config_schema,
+        // without a description nothing is shown
+        None => Value::Null,
+    };
+    let shown = without_secrets(&proposal, &schema);
+    let row = settle!(promote(ctx, row, &proposal, &shown))?;
+    // its process has the former configuration
+    app.engines.stop(row.id).await;
+    Ok(row)
+}
+
+fn pending(keys: &Keys, row: &EngineRow) -> Result<Value> {
+    let id = row.id.to_string();
+    let sealed = row.pending_encrypted.as_deref().unwrap_or_default();
+    let plain = keys.barrier.open(&config_record(&id, row.config_version + 1), sealed)?;
+    serde_json::from_slice(&plain).map_err(|_| corrupt("engines", "pending_encrypted", &id))
+}
+
+async fn promote(
+    ctx: &OpContext,
+    row: &EngineRow,
+    proposal: &Value,
+    shown: &Value,
+) -> Result<EngineRow, Attempt> {
+    let app: &Arc<App> = ctx.app();
+    let keys = app.keys.get()?;
+    let now = app.clock.now();
+    let mut row = row.clone();
+    let expected = row.config_version;
+    row.config_version += 1;
+    let plain = Zeroizing::new(serde_json::to_vec(proposal).map_err(Error::internal)?);
+    let id = row.id.to_string();
+    row.config_encrypted = keys.barrier.seal(&config_record(&id, row.config_version), &plain)?;
+    row.key_version = i64::from(keys.barrier.keyring().active().version());
+    row.pending_encrypted = None;
+    row.config_shown = Json(shown.clone());
+    row.root_rotated_at = Some(now);
+    row.updated_at = now;
+    let mut event = ctx.event(EventType::EngineRootRotated, None);
+    event.event_data = json!({ "engine": row.name, "engine_id": id });
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                // limits and description may have been changed meanwhile, and live leases counted
+                let current = store::by_id(tx, row.id).await?;
+                let current = current.ok_or_else(|| Error::conflict("the engine was disabled meanwhile"))?;
+                if current.config_version != expected {
+                    // another node has finished it
+                    return Ok(Change { value: current, events: Vec::new(), effects: Vec::new() });
+                }
+                let row = EngineRow {
+                    description: current.description,
+                    enabled: current.enabled,
+                    max_ttl_seconds: current.max_ttl_seconds,
+                    max_leases: current.max_leases,
+                    live_leases: current.live_leases,
+                    drift: current.drift,
+                    metadata: current.metadata,
+                    ..row
+                };
+                store::update(tx, &row, expected).await?;
+                Ok(Change::new(row, event, Vec::new()))
+            })
+        })
+        .await
+}
