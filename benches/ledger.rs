@@ -38,6 +38,7 @@ async fn node(store: StoreUrl) -> secrethub::error::Result<(Arc<App>, String)> {
         limits: Limits::default(),
         cache_bytes: 16 << 20,
         partitions_ahead: 1,
+        engines: secrethub::engine::EngineSettings::default(),
     };
     let app = App::start(settings, Arc::new(SystemClock)).await?;
     let made = seal::initialize(&context(&app, None), 1, 1).await?;

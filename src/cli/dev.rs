@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::{logging, node};
-use crate::config::{DEFAULT_ADDRESS, Log, LogFormat};
+use crate::config::{DEFAULT_ADDRESS, Log, LogFormat, beside_program};
 use crate::error::Error;
 use crate::http::ids::request_id;
 use crate::http::server::ServerOptions;
@@ -66,6 +66,7 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         limits: Limits::default(),
         cache_bytes: 64 << 20,
         partitions_ahead: 3,
+        engines: beside_program(),
     };
     let app =
         App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;

@@ -4,6 +4,7 @@
 mod audit;
 mod client;
 mod dev;
+mod engine_host;
 mod failure;
 pub mod logging;
 mod node;
@@ -41,6 +42,9 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Print the GraphQL schema.
     Schema,
+    /// The process of one engine; started by the server.
+    #[command(hide = true)]
+    EngineHost(engine_host::EngineHostCommand),
 }
 
 /// Runs the program.
@@ -61,6 +65,7 @@ pub fn run() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::EngineHost(args) => engine_host::run(args),
         Command::Dev(args) => block_on(&mut tokio::runtime::Builder::new_multi_thread(), dev::run(args)),
         Command::Server(args) => {
             block_on(&mut tokio::runtime::Builder::new_multi_thread(), server::run(args))

@@ -71,6 +71,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         },
         cache_bytes: config.cache_bytes,
         partitions_ahead: config.audit.partitions_ahead,
+        engines: config.engines,
     };
     // the store may let us wait
     let app = tokio::select! {

@@ -2,12 +2,14 @@
 //! flags of the command line. Every key is known ([`source::KEYS`]), every section is validated, and a mistake is named as
 //! `section.key`. Nothing here has `Debug`: addresses of stores hold passwords.
 
+mod engines;
 mod key;
 mod listener;
 mod source;
 mod store;
 
 use crate::crypto::memory::Key32;
+use crate::engine::EngineSettings;
 use crate::error::{Error, Result};
 use crate::graphql::guard::QueryLimits;
 use crate::http::transport::{Introspection, TransportOptions};
@@ -18,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+pub use engines::beside_program;
 pub use listener::{DEFAULT_ADDRESS, Listener, TlsFiles};
 pub use source::Override;
 pub use store::in_the_clear;
@@ -33,6 +36,7 @@ pub struct Config {
     pub cluster_name: String,
     /// Bound on the cached ciphertexts, in bytes.
     pub cache_bytes: u64,
+    pub engines: EngineSettings,
 }
 
 pub struct Storage {
@@ -101,6 +105,7 @@ impl Config {
             tokens: tokens(source)?,
             cluster_name: cluster_name(source)?,
             cache_bytes: whole(source, "cache.bytes", 64 << 20, 1 << 20, 1 << 40)?,
+            engines: engines::engines(source)?,
         })
     }
 }

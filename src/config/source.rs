@@ -11,6 +11,8 @@ pub enum Kind {
     Whole,
     /// A list of texts; in the environment separated by commas.
     List,
+    /// Repeated sections, `[[section.key]]`; in the file only.
+    Tables,
 }
 
 /// Every key there is.
@@ -46,6 +48,9 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("tokens.max_ttl", Kind::Text),
     ("cluster.name", Kind::Text),
     ("cache.bytes", Kind::Whole),
+    ("engines.sandbox", Kind::Text),
+    ("engines.idle_timeout", Kind::Text),
+    ("engines.plugins", Kind::Tables),
 ];
 
 const PREFIX: &str = "SECRETHUB_";
@@ -62,6 +67,7 @@ enum Given {
     Text(String),
     Whole(i64),
     List(Vec<String>),
+    Tables(Vec<toml::Table>),
 }
 
 /// What was given, by key; later sources replace earlier ones.
@@ -126,6 +132,10 @@ impl Source {
                         .filter(|item| !item.is_empty())
                         .collect(),
                 ),
+                Kind::Tables => {
+                    let message = "can be set in the configuration file only";
+                    return Err(Error::bad_input(variable.clone(), message));
+                }
             };
             self.0.insert(key, given);
         }
@@ -161,6 +171,14 @@ impl Source {
             Some(_) => Err(wrong_kind(key, Kind::List)),
         }
     }
+
+    pub(super) fn tables(&self, key: &'static str) -> Result<&[toml::Table]> {
+        match self.0.get(key) {
+            None => Ok(&[]),
+            Some(Given::Tables(tables)) => Ok(tables),
+            Some(_) => Err(wrong_kind(key, Kind::Tables)),
+        }
+    }
 }
 
 fn known(full: &str) -> Option<(&'static str, Kind)> {
@@ -179,6 +197,7 @@ fn wrong_kind(key: &'static str, kind: Kind) -> Error {
         Kind::Text => "a text in quotation marks",
         Kind::Whole => "a whole number",
         Kind::List => "a list of texts",
+        Kind::Tables => "sections with this name in double brackets",
     };
     Error::bad_input(key, format!("write {what}"))
 }
@@ -187,14 +206,26 @@ fn from_toml(value: toml::Value, kind: Kind) -> Option<Given> {
     match (kind, value) {
         (Kind::Text, toml::Value::String(text)) => Some(Given::Text(text)),
         (Kind::Whole, toml::Value::Integer(number)) => Some(Given::Whole(number)),
-        (Kind::List, toml::Value::Array(items)) => items
+        (Kind::List, toml::Value::Array(items)) => texts(items).map(Given::List),
+        (Kind::Tables, toml::Value::Array(items)) => items
             .into_iter()
             .map(|item| match item {
-                toml::Value::String(text) => Some(text),
+                toml::Value::Table(table) => Some(table),
                 _ => None,
             })
             .collect::<Option<_>>()
-            .map(Given::List),
+            .map(Given::Tables),
         _ => None,
     }
+}
+
+/// A list of nothing but texts.
+pub(super) fn texts(items: Vec<toml::Value>) -> Option<Vec<String>> {
+    items
+        .into_iter()
+        .map(|item| match item {
+            toml::Value::String(text) => Some(text),
+            _ => None,
+        })
+        .collect()
 }

@@ -32,6 +32,7 @@ impl Node {
             limits: Limits::default(),
             cache_bytes: 1 << 20,
             partitions_ahead: 1,
+            engines: crate::engine::EngineSettings::default(),
         };
         let app = App::start(settings, Arc::new(SystemClock)).await.unwrap();
         let mut node =

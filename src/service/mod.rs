@@ -19,6 +19,7 @@ pub mod tokens;
 mod tests;
 
 use crate::crypto::memory::Key32;
+use crate::engine::EngineSettings;
 use crate::error::Result;
 use crate::model::clock::Clock;
 use crate::storage::db::{Db, StoreUrl, Tx};
@@ -83,6 +84,8 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Months of audit partitions made ahead of time (PostgreSQL).
     pub partitions_ahead: u32,
+    /// Which plugins there are, and how their processes are kept.
+    pub engines: EngineSettings,
 }
 
 /// A running node. Shared by everything above.

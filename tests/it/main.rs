@@ -16,6 +16,7 @@ mod life;
 mod matrix;
 mod nodes;
 mod outage;
+mod plugins;
 mod rotation;
 mod tamper;
 mod tour;

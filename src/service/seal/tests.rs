@@ -34,6 +34,7 @@ impl Store {
             limits: Limits::default(),
             cache_bytes: 1 << 20,
             partitions_ahead: 1,
+            engines: crate::engine::EngineSettings::default(),
         };
         App::start(settings, Arc::clone(&self.clock) as Arc<dyn Clock>).await.unwrap()
     }

@@ -1,0 +1,141 @@
+//! The life of engines' processes: on demand, idle, replaced, stopped, and never longer than the server's.
+
+use super::*;
+use secrethub::engine::HealthStatus;
+use secrethub_engine::ErrorKind;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_process_ends_and_the_next_call_starts_another() {
+    let pins = vec![pin(&hostile())];
+    let engines = start(EngineSettings { idle: Duration::from_millis(400), ..settings(pins) });
+    let target = plain();
+    let first = pid(&engines, &target).await;
+    // longer than idle, and not idle
+    ask(&engines, &target, role("sleep", "1000"), PATIENCE).await.unwrap();
+    assert_eq!(pid(&engines, &target).await, first);
+    gone(first).await;
+    assert_eq!(engines.health(target.id).status, HealthStatus::Idle);
+    assert_ne!(pid(&engines, &target).await, first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_version_replaces_the_process_and_lets_calls_finish() {
+    let engines = engines();
+    let first = target(1, json!({ "label": "first" }));
+    let config = json!({ "label": "second" });
+    let second = Target { version: 2, config: Arc::new(move || Ok(config.clone())), ..first.clone() };
+    let former = pid(&engines, &first).await;
+    let (long, answer) = tokio::join!(ask(&engines, &first, role("sleep", "1500"), PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        ask(&engines, &second, role("nothing", ""), PATIENCE).await.unwrap()
+    });
+    assert!(long.is_ok(), "{long:?}");
+    assert_eq!(answer["label"], "second");
+    assert_ne!(answer["pid"], former);
+    gone(former).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_configuration_is_the_callers_to_correct() {
+    let engines = engines();
+    let wrong = target(1, json!({ "password": "wrong" }));
+    for _ in 0..8 {
+        let outcome = ask(&engines, &wrong, role("nothing", ""), PATIENCE).await;
+        let Err(CallError::Engine(error)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((error.kind, error.field.as_deref()), (ErrorKind::BadInput, Some("password")));
+    }
+    assert_eq!(engines.is_open(wrong.id), None, "it is no crash");
+    let unknown = target(1, json!({ "lable": "x" }));
+    let outcome = ask(&engines, &unknown, role("nothing", ""), PATIENCE).await;
+    assert!(matches!(outcome, Err(CallError::Engine(error)) if error.field.as_deref() == Some("lable")));
+    let right = Target { version: 2, config: Arc::new(|| Ok(json!({}))), ..wrong };
+    assert!(pid(&engines, &right).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_is_tried_out_in_a_process_of_its_own() {
+    let engines = engines();
+    let target = plain();
+    let first = pid(&engines, &target).await;
+    let probe = |config: Value, operations| {
+        let tried = Target { config: Arc::new(move || Ok(config.clone())), ..target.clone() };
+        let engines = engines.clone();
+        async move { engines.probe(&tried, &installation(), operations, PATIENCE).await }
+    };
+    probe(json!({}), vec![Operation::Check, role("nothing", "")]).await.unwrap();
+    let refused = probe(json!({ "password": "wrong" }), vec![Operation::Check]).await;
+    assert!(matches!(refused, Err(CallError::Engine(error)) if error.kind == ErrorKind::BadInput));
+    let failed = probe(json!({}), vec![Operation::Check, role("exit", "")]).await;
+    assert!(is_unavailable(&failed), "{failed:?}");
+    assert_eq!(pid(&engines, &target).await, first);
+    assert_eq!(engines.health(target.id).status, HealthStatus::Healthy);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_ends_processes_at_once_and_the_next_call_starts_others() {
+    let engines = engines();
+    let (one, other) = (plain(), plain());
+    let (first, second) = (pid(&engines, &one).await, pid(&engines, &other).await);
+    engines.stop(one.id).await;
+    assert!(!is_alive(first) && is_alive(second));
+    let (long, ()) = tokio::join!(ask(&engines, &other, role("sleep", "20000"), PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        engines.stop_all().await;
+        assert!(!is_alive(second));
+    });
+    assert!(is_unavailable(&long), "{long:?}");
+    assert_ne!(pid(&engines, &one).await, first);
+    let last = pid(&engines, &other).await;
+    drop(engines);
+    gone(last).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_harms_nobody() {
+    let engines = engines();
+    let target = plain();
+    // even while the process starts
+    for milliseconds in [1, 20, 200] {
+        let call = ask(&engines, &target, role("sleep", "20000"), PATIENCE);
+        assert!(tokio::time::timeout(Duration::from_millis(milliseconds), call).await.is_err());
+    }
+    let first = pid(&engines, &target).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(pid(&engines, &target).await, first, "the cancelled calls were answered");
+}
+
+/// Not a test: the server of the one below, in a process that can be killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "started by another test"]
+async fn server_to_be_killed() {
+    if std::env::var_os("SECRETHUB_TEST_PARENT").is_none() {
+        return;
+    }
+    let engines = engines();
+    let target = plain();
+    println!("\nengine {}", pid(&engines, &target).await);
+    // both threads of its runtime
+    let hang = || ask(&engines, &target, role("hang", ""), Duration::from_secs(60));
+    let _ = tokio::join!(hang(), hang(), hang());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_hangs_ends_with_its_server() {
+    let mut server = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "plugins::life::server_to_be_killed", "--ignored", "--nocapture"])
+        .env("SECRETHUB_TEST_PARENT", "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(server.stdout.take().unwrap()).lines();
+    let engine =
+        said.map_while(Result::ok).find_map(|line| line.strip_prefix("engine ")?.parse().ok()).unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(is_alive(engine));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    gone(engine).await;
+}

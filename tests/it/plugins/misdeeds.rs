@@ -1,0 +1,132 @@
+//! Whatever an engine does, its own call fails, the next one works, and no other engine notices.
+
+use super::*;
+use secrethub::engine::HealthStatus;
+use secrethub_engine::ErrorKind;
+
+/// One deed; another target is asked all the while.
+async fn misdeed(deed: &str) {
+    let engines = engines();
+    let (bad, other) = (plain(), plain());
+    let (first, bystander) = (pid(&engines, &bad).await, pid(&engines, &other).await);
+    let together = tokio::join!(
+        ask(&engines, &bad, role("sleep", "30000"), PATIENCE),
+        ask(&engines, &bad, role(deed, ""), PATIENCE),
+        ask(&engines, &other, role("sleep", "500"), PATIENCE),
+    );
+    assert!(is_unavailable(&together.0), "{deed}: calls of the same process fail: {:?}", together.0);
+    assert!(is_unavailable(&together.1), "{deed}: {:?}", together.1);
+    assert!(together.2.is_ok(), "{deed}: {:?}", together.2);
+    gone(first).await;
+    let health = engines.health(bad.id);
+    assert_eq!(health.status, HealthStatus::Degraded, "{deed}: {health:?}");
+    assert!(engines.is_open(bad.id).is_some(), "{deed}: the next start has to wait");
+    assert_ne!(pid_again(&engines, &bad).await, first, "{deed}");
+    assert_eq!(engines.health(bad.id).status, HealthStatus::Healthy);
+    assert_eq!(pid(&engines, &other).await, bystander, "{deed}: others go on in their process");
+}
+
+macro_rules! misdeeds {
+    ($($name:ident: $deed:literal,)+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            misdeed($deed).await;
+        }
+    )+};
+}
+
+misdeeds! {
+    exiting: "exit",
+    aborting: "abort",
+    crashing: "crash",
+    answering_garbage: "garbage",
+    answering_a_gigabyte: "gigabyte",
+    answering_what_was_not_asked: "wrong-id",
+    greeting_again: "hello-again",
+    closing_the_socket: "close",
+    taking_all_memory: "memory",
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_fails_its_call_only() {
+    let engines = engines();
+    let target = plain();
+    let first = pid(&engines, &target).await;
+    let outcome = ask(&engines, &target, role("panic", ""), PATIENCE).await;
+    let Err(CallError::Engine(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::Retry);
+    assert!(error.message.contains("panicked at") && !error.message.contains("on purpose"), "{error}");
+    assert_eq!(pid(&engines, &target).await, first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_call_fails_at_its_deadline_and_then_ends_its_process() {
+    let engines = engines();
+    let target = plain();
+    let first = pid(&engines, &target).await;
+    let started = std::time::Instant::now();
+    let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
+    assert!(is_unavailable(&outcome), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(3), "the deadline is kept");
+    gone(first).await;
+    assert!(started.elapsed() > Duration::from_secs(5), "it had its grace");
+    assert_ne!(pid_again(&engines, &target).await, first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_engine_says_is_bounded() {
+    let engines = engines();
+    let outcome = ask(&engines, &plain(), role("refuse", ""), PATIENCE).await;
+    let Err(CallError::Engine(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(error.kind, ErrorKind::Refused);
+    assert!(error.message.len() <= 500 && !error.message.contains(char::is_control));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_never_starts_well_is_tried_less_and_less() {
+    let engines = engines();
+    let target = target(1, json!({ "exit": true }));
+    let mut starts = 0;
+    let mut waits = Vec::new();
+    while engines.health(target.id).status != HealthStatus::Down {
+        starts += 1;
+        assert!(starts <= 5, "the breaker opens");
+        assert!(is_unavailable(&ask(&engines, &target, role("nothing", ""), PATIENCE).await));
+        let wait = engines.is_open(target.id).unwrap();
+        let turned_away = ask(&engines, &target, role("nothing", ""), PATIENCE).await;
+        assert!(
+            matches!(turned_away, Err(CallError::Unavailable { retry_after: Some(_), .. })),
+            "{turned_away:?}"
+        );
+        waits.push(wait);
+        tokio::time::sleep(wait + Duration::from_millis(5)).await;
+    }
+    assert!(waits.windows(2).all(|pair| pair[0] < pair[1]), "{waits:?}");
+    assert_eq!(starts, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_is_down_is_asked_now_and_then() {
+    let engines = engines();
+    let target = plain();
+    for _ in 0..5 {
+        let outcome = ask(&engines, &target, role("retry", ""), PATIENCE).await;
+        assert!(matches!(outcome, Err(CallError::Engine(_))), "{outcome:?}");
+    }
+    let health = engines.health(target.id);
+    assert_eq!(
+        (health.status, health.last_error.as_deref()),
+        (HealthStatus::Down, Some("the target is down"))
+    );
+    let wait = engines.is_open(target.id).unwrap();
+    let outcome = ask(&engines, &target, role("nothing", ""), PATIENCE).await;
+    assert!(matches!(outcome, Err(CallError::Unavailable { retry_after: Some(_), .. })), "{outcome:?}");
+    tokio::time::sleep(wait + Duration::from_millis(5)).await;
+    let both = tokio::join!(
+        ask(&engines, &target, role("sleep", "300"), PATIENCE),
+        ask(&engines, &target, role("nothing", ""), PATIENCE),
+    );
+    assert!(both.0.is_ok() && is_unavailable(&both.1), "one finds out: {both:?}");
+    assert_eq!(engines.is_open(target.id), None);
+    assert_eq!(engines.health(target.id).status, HealthStatus::Healthy);
+}
