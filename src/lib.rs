@@ -5,6 +5,7 @@ pub mod config;
 pub mod crypto;
 pub mod engine;
 pub mod error;
+mod failpoint;
 pub mod graphql;
 pub mod http;
 pub mod model;

@@ -15,6 +15,8 @@ pub enum NodeId {
     /// By accessor: the token itself is never an id.
     Token(Uuid),
     AuditEvent(Uuid),
+    Engine(Uuid),
+    Lease(Uuid),
 }
 
 impl NodeId {
@@ -30,6 +32,8 @@ impl NodeId {
             Some(("role", uuid)) => Self::Role(uuid),
             Some(("token", uuid)) => Self::Token(uuid),
             Some(("audit_event", uuid)) => Self::AuditEvent(uuid),
+            Some(("engine", uuid)) => Self::Engine(uuid),
+            Some(("lease", uuid)) => Self::Lease(uuid),
             _ => {
                 return Err(Error::bad_input(
                     "id",
@@ -50,6 +54,8 @@ impl fmt::Display for NodeId {
             Self::Role(uuid) => ("role", uuid),
             Self::Token(uuid) => ("token", uuid),
             Self::AuditEvent(uuid) => ("audit_event", uuid),
+            Self::Engine(uuid) => ("engine", uuid),
+            Self::Lease(uuid) => ("lease", uuid),
         };
         write!(f, "{kind}:{uuid}")
     }
@@ -78,10 +84,13 @@ mod tests {
             NodeId::Role(uuid),
             NodeId::Token(uuid),
             NodeId::AuditEvent(uuid),
+            NodeId::Engine(uuid),
+            NodeId::Lease(uuid),
         ] {
             assert_eq!(NodeId::parse(&id.to_string()).ok(), Some(id));
         }
-        for text in ["", "secret", "secret:", "secret:7", "lease:00000000-0000-0000-0000-000000000007", "7"] {
+        for text in ["", "secret", "secret:", "secret:7", "leases:00000000-0000-0000-0000-000000000007", "7"]
+        {
             let failure = NodeId::parse(text).err().unwrap();
             assert_eq!(failure.0.field(), Some("id"), "{text}");
         }

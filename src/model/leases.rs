@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn the_least_cap_counts_and_is_named() {
         assert_eq!(grant(60, &[(Cap::Role, Some(60)), (Cap::Engine, None)]).cut_by, None);
-        let granted = grant(3600, &[(Cap::Role, Some(1800)), (Cap::Policy, Some(900)), (Cap::Token, Some(1000))]);
+        let granted =
+            grant(3600, &[(Cap::Role, Some(1800)), (Cap::Policy, Some(900)), (Cap::Token, Some(1000))]);
         assert_eq!(granted, Granted { seconds: 900, cut_by: Some(Cap::Policy) });
         assert_eq!(
             granted.warning().unwrap(),

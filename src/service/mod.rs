@@ -4,7 +4,9 @@ pub mod audit;
 mod book;
 mod cache;
 pub mod context;
+pub mod engines;
 mod input;
+pub mod leases;
 pub mod ledger;
 pub mod paging;
 pub mod partitions;
@@ -19,17 +21,20 @@ pub mod tokens;
 mod tests;
 
 use crate::crypto::memory::Key32;
-use crate::engine::EngineSettings;
+use crate::engine::{EngineSettings, Engines};
 use crate::error::Result;
 use crate::model::clock::Clock;
 use crate::storage::db::{Db, StoreUrl, Tx};
 use crate::storage::migrations;
 use book::PolicyBook;
 use cache::Caches;
+use chrono::{DateTime, Utc};
 use ledger::{Ledger, Worker};
 use parking_lot::Mutex;
 use seal::{KeySlot, SealState};
-use std::sync::Arc;
+use secrethub_engine::Installation;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -99,6 +104,13 @@ pub struct App {
     pub(crate) host: HostIdentity,
     pub(crate) limits: Limits,
     pub(crate) partitions_ahead: u32,
+    pub(crate) engines: Engines,
+    pub(crate) revokers: leases::Revokers,
+    installation: OnceLock<Installation>,
+    started_at: DateTime<Utc>,
+    /// Whether what an earlier process left half issued has been made due.
+    expedited: AtomicBool,
+    leases_due: Notify,
     rewrap_due: Notify,
     ledger_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -127,6 +139,12 @@ impl App {
         });
         let app = Arc::new(Self {
             seal: SealState::new(settings.cluster_name, settings.static_seal),
+            engines: Engines::new(settings.engines, Arc::clone(&clock)),
+            revokers: leases::Revokers::default(),
+            installation: OnceLock::new(),
+            started_at: clock.now(),
+            expedited: AtomicBool::new(false),
+            leases_due: Notify::new(),
             db,
             clock,
             keys,
@@ -160,6 +178,17 @@ impl App {
         &self.rewrap_due
     }
 
+    /// Told when there are leases to revoke.
+    #[must_use]
+    pub fn leases_due(&self) -> &Notify {
+        &self.leases_due
+    }
+
+    /// What is known of the plugins is found out, and logged; nothing waits for it.
+    pub async fn describe_plugins(&self) {
+        self.engines.describe().await;
+    }
+
     #[must_use]
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
@@ -172,6 +201,7 @@ impl App {
 
     /// Forgets the keys and closes the store. Call it when nothing is in flight any more.
     pub async fn shutdown(&self) {
+        self.engines.stop_all().await;
         self.keys.clear();
         let task = self.ledger_task.lock().take();
         if let Some(task) = task {

@@ -3,13 +3,16 @@
 use super::context::{OpContext, settle};
 use super::ledger::{Attempt, Change};
 use crate::error::Result;
-use crate::storage::{effects, roles, tokens};
+use crate::storage::{effects, leases, roles, tokens};
 use chrono::Duration;
 
 /// Rows removed in one change.
 const STEP: i64 = 500;
 /// Tokens stay for a day after their end, so that what they made can still be found and ended with them.
 const TOKEN_REST: Duration = Duration::hours(24);
+
+/// Revoked leases stay for a week, so that what became of them can be looked up; the audit log keeps them for ever.
+const LEASE_REST: Duration = Duration::days(7);
 
 /// What is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,10 +21,12 @@ pub enum Kind {
     SecretIds,
     LoginFailures,
     CacheEffects,
+    Leases,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Tokens, Self::SecretIds, Self::LoginFailures, Self::CacheEffects];
+    pub const ALL: [Self; 5] =
+        [Self::Tokens, Self::SecretIds, Self::LoginFailures, Self::CacheEffects, Self::Leases];
 }
 
 /// Removes up to 500 rows. Returns how many.
@@ -44,6 +49,7 @@ async fn step_once(ctx: &OpContext, kind: Kind) -> Result<u64, Attempt> {
                     Kind::SecretIds => roles::purge_secret_ids(tx, now, STEP).await?,
                     Kind::LoginFailures => roles::purge_failures(tx, now - quiet, STEP).await?,
                     Kind::CacheEffects => effects::purge(tx, STEP).await?,
+                    Kind::Leases => leases::purge(tx, now - LEASE_REST, STEP).await?,
                 };
                 Ok(Change { value, events: Vec::new(), effects: Vec::new() })
             })

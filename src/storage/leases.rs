@@ -12,8 +12,8 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 pub use crate::storage::leases_states::{
-    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite_issues, mark_revoking, note_failure, renew,
-    revoked,
+    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite_issues, mark_revoking,
+    note_failure, renew, revoked,
 };
 
 /// No `Debug`: it holds a ciphertext.
@@ -62,8 +62,7 @@ macro_rules! columns {
 pub(super) use columns;
 
 /// A path and those below it: '/' is the character after '.'.
-pub(super) const WITHIN: &str =
-    "(secret_path = $? OR (secret_path > $? || '.' AND secret_path < $? || '/'))";
+pub(super) const WITHIN: &str = "(secret_path = $? OR (secret_path > $? || '.' AND secret_path < $? || '/'))";
 
 macro_rules! select {
     ($tail:literal) => {

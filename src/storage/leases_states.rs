@@ -193,13 +193,14 @@ pub async fn note_failure(tx: &mut Tx, lease_id: Uuid, error: &str, due_at: Date
     .map(drop)
 }
 
-/// Makes what is being issued due at once: for the start of the only node, when nobody can be issuing. How many.
-pub async fn expedite_issues(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64> {
+/// Makes due at once what began to be issued before `started`: for the only node of a store, whose process that was is gone. How many.
+pub async fn expedite_issues(tx: &mut Tx, started: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     exec!(
         tx,
         sqlx::query(
-            "UPDATE leases SET due_at = $1 WHERE due_at > $1 AND revoked = false AND state = 'issuing'"
+            "UPDATE leases SET due_at = $2 WHERE NOT revoked AND state = 'issuing' AND issued_at < $1 AND due_at > $2"
         )
+        .bind(started)
         .bind(now)
     )
 }

@@ -79,15 +79,16 @@ pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<SecretRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE id = $1")).bind(id).fetch_optional(c))
 }
 
-/// The secret joined with its current version; `None` also for a secret without any version.
+/// The secret joined with its current version. A dynamic role has none, and no data here; `None` also for a static secret without any
+/// version.
 pub async fn find_current(tx: &mut Tx, path: &str) -> Result<Option<CurrentRow>> {
     on!(tx, c => sqlx::query_as(
         "SELECT s.id, s.secret_path, s.secret_type, s.version, s.metadata, s.description, s.max_versions, \
          s.rotation_enabled, s.rotation_schedule, s.last_rotated_at, s.next_rotation_at, s.created_by, s.created_at, \
-         s.updated_at, v.encrypted_data, v.deleted_at, v.destroyed, v.created_at AS version_created_at, \
-         v.created_by AS version_created_by \
-         FROM secrets s JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version \
-         WHERE s.secret_path = $1"
+         s.updated_at, v.encrypted_data, v.deleted_at, COALESCE(v.destroyed, false) AS destroyed, \
+         COALESCE(v.created_at, s.updated_at) AS version_created_at, v.created_by AS version_created_by \
+         FROM secrets s LEFT JOIN secret_versions v ON v.secret_id = s.id AND v.version = s.version \
+         WHERE s.secret_path = $1 AND (v.version IS NOT NULL OR s.secret_type = 'dynamic_role')"
     ).bind(path).fetch_optional(c))
 }
 

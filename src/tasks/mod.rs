@@ -5,7 +5,7 @@ mod housekeeping;
 
 use crate::error::ErrorCode;
 use crate::service::context::OpContext;
-use crate::service::{App, audit, partitions, seal};
+use crate::service::{App, audit, engines, leases, partitions, seal};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,13 @@ const PURGE: Duration = Duration::from_secs(60);
 const CHECKPOINT: Duration = Duration::from_secs(15 * 60);
 /// How often the next months' audit partitions are seen to.
 const PARTITIONS: Duration = Duration::from_secs(6 * 3600);
+
+/// How often leases that are due are looked for.
+const REAP: Duration = Duration::from_secs(1);
+/// How often passwords that are due for rotation are looked for.
+const ACCOUNTS: Duration = Duration::from_secs(5);
+/// How often what targets have is compared with the leases.
+const DRIFT: Duration = Duration::from_secs(15 * 60);
 
 /// Starts all tasks; they end when the set is dropped or shut down.
 #[must_use]
@@ -47,7 +54,25 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
         let made = partitions::ensure(ctx.app()).await?;
         Ok((!made.is_empty()).then(|| made.join(", ")))
     }));
+    of_engines(&mut tasks, app);
     tasks
+}
+
+fn of_engines(tasks: &mut JoinSet<()>, app: &Arc<App>) {
+    tasks.spawn(every(REAP, Some(|app| app.leases_due()), "reap", Arc::clone(app), |ctx| async move {
+        let done = leases::reap(&ctx).await?;
+        Ok((done.revoked > 0 || done.failed > 0).then(|| format!("{done:?}")))
+    }));
+    tasks.spawn(every(ACCOUNTS, None, "rotate", Arc::clone(app), |ctx| async move {
+        let done = engines::rotate_due(&ctx).await?;
+        Ok((done > 0).then(|| format!("{done} passwords")))
+    }));
+    tasks.spawn(every(DRIFT, None, "drift", Arc::clone(app), |ctx| async move {
+        let differ = engines::check_drift(&ctx).await?;
+        Ok((differ > 0).then(|| format!("{differ} engines")))
+    }));
+    let app = Arc::clone(app);
+    tasks.spawn(async move { app.describe_plugins().await });
 }
 
 /// What wakes a task before its time.

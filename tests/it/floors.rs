@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Which floor a top-level module is on.
 fn floor(module: &str) -> Option<u8> {
     Some(match module {
-        "error" => 0,
+        "error" | "failpoint" => 0,
         "model" => 1,
         "crypto" => 2,
         "storage" | "engine" => 3,

@@ -1,5 +1,7 @@
 //! What can be changed, one file per noun. Each mutation takes one `input` and returns one payload.
 
+mod engines;
+mod leases;
 mod policies;
 mod roles;
 mod seal;
@@ -18,4 +20,6 @@ pub struct MutationRoot(
     secrets::SecretMutation,
     policies::PolicyMutation,
     roles::RoleMutation,
+    engines::EngineMutation,
+    leases::LeaseMutation,
 );

@@ -1,6 +1,8 @@
 //! What can be asked, one file per noun.
 
 mod audit;
+mod engines;
+mod leases;
 mod node;
 mod policies;
 mod roles;
@@ -20,5 +22,7 @@ pub struct QueryRoot(
     secrets::SecretQuery,
     policies::PolicyQuery,
     roles::RoleQuery,
+    engines::EngineQuery,
+    leases::LeaseQuery,
     audit::AuditQuery,
 );

@@ -2,6 +2,8 @@
 
 pub mod audit;
 pub mod codes;
+pub mod engines;
+pub mod leases;
 pub mod policies;
 pub mod roles;
 pub mod seal;
@@ -21,6 +23,8 @@ pub enum Node {
     Secret(secrets::Secret),
     Policy(policies::Policy),
     Role(roles::Role),
+    Engine(engines::Engine),
+    Lease(leases::Lease),
     Token(tokens::Token),
     AuditEvent(audit::AuditEvent),
 }

@@ -5,6 +5,8 @@ use crate::graphql::ids::NodeId;
 use crate::graphql::pages::{Page, forward};
 use crate::graphql::result::{Result, op};
 use crate::graphql::scalars::{DateTime, Json, Path, int};
+use crate::graphql::types::engines::{Engine, EngineRole, SecretAccount};
+use crate::service::engines;
 use crate::service::secrets::{self, Opened, SecretValue, SecretView, VersionView};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use parking_lot::Mutex;
@@ -124,6 +126,22 @@ impl Secret {
             last_rotated_at: rotation.last_rotated_at.map(Into::into),
             next_rotation_at: rotation.next_rotation_at.map(Into::into),
         })
+    }
+
+    /// The engine that issues at this path, or whose account's password this is; null for any other secret, and to who does
+    /// not administer `engines`.
+    async fn engine(&self, ctx: &Context<'_>) -> Result<Option<Engine>> {
+        Ok(engines::of_secret(op(ctx)?, self.view.id).await?.map(Into::into))
+    }
+
+    /// What is issued at this path; null for a static secret, and to who does not administer `engines`.
+    async fn engine_role(&self, ctx: &Context<'_>) -> Result<Option<EngineRole>> {
+        Ok(engines::role_of(op(ctx)?, self.view.id).await?.map(Into::into))
+    }
+
+    /// The account of a target whose password this is; null for any other secret, and to who does not administer `engines`.
+    async fn account(&self, ctx: &Context<'_>) -> Result<Option<SecretAccount>> {
+        Ok(engines::account_of(op(ctx)?, self.view.id).await?.map(Into::into))
     }
 
     /// Who made it: an entity such as `role:billing`, or the accessor of a token.

@@ -2,8 +2,8 @@
 //! client in the product's own words.
 
 use super::super::App;
-use super::super::seal::{KeySlot, refresh_keyring};
 use super::super::input;
+use super::super::seal::{KeySlot, refresh_keyring};
 use super::config_record;
 use crate::crypto::barrier::key_version_of;
 use crate::engine::{CallError, Lane, Target};
@@ -33,12 +33,6 @@ pub async fn installation(app: &App) -> Result<Installation> {
     let mut bytes = [0; 5];
     bytes.copy_from_slice(&config.cluster_id.as_bytes()[..5]);
     Ok(app.installation.get_or_init(|| Installation::from_bytes(bytes)).clone())
-}
-
-/// An engine's configuration in the clear, for this moment.
-pub async fn open_engine(app: &App, row: &EngineRow) -> Result<Value> {
-    know_key(app, &row.config_encrypted).await?;
-    open(&app.keys, row.id.to_string(), row.config_version, &row.config_encrypted)
 }
 
 /// Another node may have sealed with a data key that this one has not read yet.
@@ -94,10 +88,9 @@ async fn call(
         know_key(app, &row.config_encrypted).await?;
         installation(app).await
     };
-    let installation = ready.await.map_err(|error| CallError::Unavailable {
-        message: error.message().to_owned(),
-        retry_after: None,
-    })?;
+    let installation = ready
+        .await
+        .map_err(|error| CallError::Unavailable { message: error.message().to_owned(), retry_after: None })?;
     app.engines.call(&target(app, row), &installation, operation, deadline, lane).await
 }
 
@@ -114,9 +107,10 @@ pub fn client_error(error: CallError, prefix: &str) -> Error {
         CallError::Engine(EngineError { kind: ErrorKind::Unsupported, message, .. }) => {
             Error::new(ErrorCode::BadUserInput, input::shown_long(&message))
         }
-        CallError::Engine(EngineError { message, .. }) => {
-            Error::new(ErrorCode::EngineUnavailable, format!("the engine says: {}", input::shown_long(&message)))
-        }
+        CallError::Engine(EngineError { message, .. }) => Error::new(
+            ErrorCode::EngineUnavailable,
+            format!("the engine says: {}", input::shown_long(&message)),
+        ),
         CallError::Unavailable { message, retry_after } => {
             let error = Error::new(ErrorCode::EngineUnavailable, input::shown_long(&message));
             match retry_after {

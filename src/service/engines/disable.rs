@@ -51,11 +51,7 @@ pub async fn disable(ctx: &OpContext, name: &str, revoke_leases: bool) -> Result
     Ok(disabled)
 }
 
-async fn disable_once(
-    ctx: &OpContext,
-    name: &str,
-    revoke_leases: bool,
-) -> Result<(Uuid, Disabled), Attempt> {
+async fn disable_once(ctx: &OpContext, name: &str, revoke_leases: bool) -> Result<(Uuid, Disabled), Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "disable_engine").await?;
     let mut event = access.granted(EventType::EngineDisabled, &decision);

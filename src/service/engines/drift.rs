@@ -77,7 +77,8 @@ impl Found {
 /// `None`: this engine cannot list.
 async fn compare(ctx: &OpContext, engine: &EngineRow) -> Result<Option<Found>, CallError> {
     let app = ctx.app();
-    let internal = |error: Error| CallError::Unavailable { message: error.message().to_owned(), retry_after: None };
+    let internal =
+        |error: Error| CallError::Unavailable { message: error.message().to_owned(), retry_after: None };
     // what is there before the target is asked can have ended since, and what is issued meanwhile is on the target only: so
     // leases are read on both sides of the question, and only what neither knows is unknown
     let before = live(ctx, engine.id).await.map_err(internal)?;
@@ -208,10 +209,10 @@ pub async fn heal(ctx: &OpContext, name: &str) -> Result<Healed> {
     let removed = remove(ctx, &row, &found.unknown, &mut problems).await?;
     let restored = restore(ctx, &row, &found.missing, &mut problems).await?;
     problems.truncate(SAMPLE);
-    let left = compare(ctx, &row).await.map_err(|error| client_error(error, "name"))?.unwrap_or(Found {
-        unknown: Vec::new(),
-        missing: Vec::new(),
-    });
+    let left = compare(ctx, &row)
+        .await
+        .map_err(|error| client_error(error, "name"))?
+        .unwrap_or(Found { unknown: Vec::new(), missing: Vec::new() });
     let drift = left.summary(ctx.app().clock().now());
     settle!(note(ctx, &row, &drift, EventType::EngineDriftFound))?;
     settle!(record(ctx, &row, removed, restored))?;
@@ -237,8 +238,10 @@ async fn remove(
 ) -> Result<i64> {
     let mut removed = 0;
     for batch in unknown[..unknown.len().min(MOST_HEALED)].chunks(BATCH) {
-        let revocations =
-            batch.iter().map(|account| Revocation { lease_id: account.lease_id, handle: None, role: None }).collect();
+        let revocations = batch
+            .iter()
+            .map(|account| Revocation { lease_id: account.lease_id, handle: None, role: None })
+            .collect();
         let answer = ask_background(ctx.app(), row, Operation::Revoke { revocations }, DEADLINE)
             .await
             .map_err(|error| client_error(error, "name"))?;
@@ -271,11 +274,7 @@ async fn restore(
     Ok(restored)
 }
 
-async fn restore_one(
-    ctx: &OpContext,
-    row: &EngineRow,
-    id: Uuid,
-) -> Result<std::result::Result<(), String>> {
+async fn restore_one(ctx: &OpContext, row: &EngineRow, id: Uuid) -> Result<std::result::Result<(), String>> {
     let app = ctx.app();
     let (lease, sealed) = {
         let mut tx = app.read().await?;

@@ -14,8 +14,8 @@ pub(super) use ask::{ask, ask_background, client_error, recorded};
 pub use configure::{EnableEngine, enable, update};
 pub use disable::{Disabled, disable, finish_disabled};
 pub use drift::{Healed, check_all as check_drift, heal as heal_drift};
+pub(super) use roles::open_role;
 pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_of};
-pub(super) use roles::{open_role, role_record};
 pub use root::{finish_pending as finish_root_rotation, rotate_root};
 
 use super::context::{OpContext, settle};
@@ -26,9 +26,10 @@ use crate::crypto::barrier::RecordName;
 use crate::engine::{Health, PluginInfo};
 use crate::error::{Error, Result};
 use crate::model::policies::Area;
+use crate::storage::db::Tx;
 use crate::storage::engines as store;
 use crate::storage::engines::EngineRow;
-use crate::storage::db::Tx;
+use crate::storage::{account_rotations, engine_roles};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -103,7 +104,9 @@ fn config_record(id: &str, version: i64) -> RecordName<'_> {
 /// `NOT_FOUND`.
 async fn named(tx: &mut Tx, name: &str) -> Result<EngineRow> {
     let found = if input::is_name(name) { store::find(tx, name).await? } else { None };
-    found.ok_or_else(|| Error::not_found("there is no engine of this name: check it against the list of engines"))
+    found.ok_or_else(|| {
+        Error::not_found("there is no engine of this name: check it against the list of engines")
+    })
 }
 
 /// The plugins that this node may load. Needs the area `engines`.
@@ -169,6 +172,24 @@ pub async fn if_administered(ctx: &OpContext, id: Uuid) -> Result<Option<EngineV
         return Ok(None);
     }
     by_id(ctx, id).await
+}
+
+/// The engine that a secret issues from or is bound to; `None` if there is none, and to who does not administer `engines`.
+///
+/// # Errors
+/// `UNAUTHENTICATED`, `UNAVAILABLE`.
+pub async fn of_secret(ctx: &OpContext, secret_id: Uuid) -> Result<Option<EngineView>> {
+    let id = {
+        let mut tx = ctx.app().read().await?;
+        match engine_roles::by_secret(&mut tx, secret_id).await? {
+            Some(role) => Some(role.engine_id),
+            None => account_rotations::by_secret(&mut tx, secret_id).await?.map(|account| account.engine_id),
+        }
+    };
+    match id {
+        Some(id) => if_administered(ctx, id).await,
+        None => Ok(None),
+    }
 }
 
 /// Engines by name. Needs the area `engines`.

@@ -2,8 +2,8 @@
 
 use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
-use super::super::ledger::{Attempt, Change};
 use super::super::leases::rehearse;
+use super::super::ledger::{Attempt, Change};
 use super::super::secrets::{SecretView, about};
 use super::super::{App, input};
 use super::ask::{ask, client_error};
@@ -93,7 +93,7 @@ pub async fn put_role(ctx: &OpContext, role: EngineRole) -> Result<SecretView> {
         .await
         .map_err(|error| client_error(error, "config"))?;
     if role.rehearse {
-        rehearse(ctx, &row, &role.path, secret_id, &role.config).await?;
+        rehearse(ctx, &row, &role.path, &role.config).await?;
     }
     settle!(put_once(ctx, &role, secret_id))
 }
@@ -103,9 +103,10 @@ async fn prepare(ctx: &OpContext, role: &EngineRole) -> Result<(EngineRow, Optio
     access.administer(Area::Engines, "put_engine_role").await?;
     let mut tx = access.app().read().await?;
     let engine = named(&mut tx, &role.engine).await.map_err(|error| match error.code() {
-        crate::error::ErrorCode::NotFound => {
-            Error::bad_input("engine", "there is no engine of this name: check it against the list of engines")
-        }
+        crate::error::ErrorCode::NotFound => Error::bad_input(
+            "engine",
+            "there is no engine of this name: check it against the list of engines",
+        ),
         _ => error,
     })?;
     let secret = secret_store::find(&mut tx, role.path.as_str()).await?;
@@ -145,7 +146,8 @@ fn check_ttl(role: &EngineRole, engine: &EngineRow) -> Result<(i64, i64)> {
         return Err(too_long("defaultTtlSeconds"));
     }
     let default = role.default_ttl_seconds;
-    let max = role.max_ttl_seconds.unwrap_or_else(|| DEFAULT_MAX_TTL.max(default.unwrap_or_default()).min(most));
+    let max =
+        role.max_ttl_seconds.unwrap_or_else(|| DEFAULT_MAX_TTL.max(default.unwrap_or_default()).min(most));
     let default = default.unwrap_or(DEFAULT_TTL.min(max));
     if default > max {
         return Err(Error::bad_input("defaultTtlSeconds", "is longer than maxTtlSeconds"));
@@ -257,7 +259,11 @@ impl Saving {
         if let Some(metadata) = &self.role.metadata {
             row.metadata = Json(metadata.clone());
         }
-        if fresh { secret_store::insert(tx, &row).await? } else { secret_store::update(tx, &row).await? }
+        if fresh {
+            secret_store::insert(tx, &row).await?
+        } else {
+            secret_store::update(tx, &row).await?
+        }
         Ok(row)
     }
 }

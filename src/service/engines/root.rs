@@ -71,7 +71,9 @@ async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<E
             Box::pin(async move {
                 let current = store::by_id(tx, row.id).await?;
                 if current.is_none_or(|current| current.pending_encrypted.is_some()) {
-                    return Err(Error::conflict("the secret of this engine's account is being replaced already"));
+                    return Err(Error::conflict(
+                        "the secret of this engine's account is being replaced already",
+                    ));
                 }
                 store::update(tx, &row, row.config_version).await?;
                 Ok(Change::new(row, event, Vec::new()))

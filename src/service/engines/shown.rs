@@ -39,7 +39,11 @@ fn reduce(value: &Value, schema: &Value, root: &Value, depth: u32) -> Option<Val
         }
         Value::Array(items) => {
             let schema = branches.iter().find_map(|branch| branch.get("items"))?;
-            items.iter().map(|item| reduce(item, schema, root, depth)).collect::<Option<Vec<_>>>().map(Value::Array)
+            items
+                .iter()
+                .map(|item| reduce(item, schema, root, depth))
+                .collect::<Option<Vec<_>>>()
+                .map(Value::Array)
         }
         plain => Some(plain.clone()),
     }

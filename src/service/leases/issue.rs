@@ -4,8 +4,8 @@
 use super::super::context::{Access, OpContext, settle};
 use super::super::engines::{ask, client_error, open_role};
 use super::super::ledger::{Attempt, Change};
-use super::super::secrets::require_for;
 use super::super::seal::refresh_keyring;
+use super::super::secrets::require_for;
 use super::super::{App, to_the_end, tokens};
 use super::{LeaseView, about, credentials_record, store};
 use crate::crypto::barrier::OpenError;
@@ -132,8 +132,7 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
     }
     let (granted, max_end) = lifetime(&access, input, &role, &engine);
-    let decision =
-        require_for(&access, Operation::Issue, &input.path, Some(granted.seconds)).await?;
+    let decision = require_for(&access, Operation::Issue, &input.path, Some(granted.seconds)).await?;
     let row = new_row(&access, input, secret_id, &role, &engine, granted, max_end);
     let role = open_role(app, secret_id, &sealed, version).await?;
     let issued = about(access.granted(EventType::SecretDynamicIssued, &decision), &row);
@@ -214,7 +213,7 @@ fn new_row(
         credentials: None,
         engine_metadata: Json(json!({})),
         idempotency_key: input.idempotency_key.clone(),
-        source_ip: origin.source_ip.map(Inet::from),
+        source_ip: origin.source_ip.map(Inet),
         correlation_id: Some(origin.correlation_id.clone().unwrap_or_else(|| origin.request_id.clone())),
     }
 }
@@ -327,7 +326,9 @@ async fn activate_once(app: &App, begun: &Begun, row: &LeaseRow) -> Result<(), A
 /// A handle as far as it is texts: an event holds no fractions, and is no place for anything long.
 pub(super) fn shown_handle(handle: &Value) -> Value {
     let fields = handle.as_object().into_iter().flatten();
-    let texts = fields.filter_map(|(key, value)| Some((key.clone(), json!(value.as_str()?.get(..value.as_str()?.len().min(200))?))));
+    let texts = fields.filter_map(|(key, value)| {
+        Some((key.clone(), json!(value.as_str()?.get(..value.as_str()?.len().min(200))?)))
+    });
     Value::Object(texts.collect())
 }
 
@@ -365,7 +366,8 @@ pub(super) async fn abandon_once(
 ) -> Result<(), Attempt> {
     let app = ctx.app();
     let now = app.clock.now();
-    let kind = if error.is_some() { EventType::LeaseIssueFailed } else { EventType::LeaseRevocationRequested };
+    let kind =
+        if error.is_some() { EventType::LeaseIssueFailed } else { EventType::LeaseRevocationRequested };
     let mut event = about(ctx.event(kind, None), row);
     event.actor_id = Some(row.actor_id.clone());
     event.token_accessor = Some(row.token_accessor.to_string());
@@ -397,8 +399,8 @@ fn repeated(row: LeaseRow, input: &IssueCredentials) -> Result<LeaseRow> {
     }
 }
 
-async fn known(ctx: &OpContext, row: LeaseRow) -> Result<IssuedLease> {
-    let app = ctx.app();
+/// The sealed credentials of a live lease, in the clear.
+pub(in super::super) async fn open_credentials(app: &App, row: &LeaseRow) -> Result<Value> {
     let id = row.lease_id.to_string();
     let sealed = row.credentials.clone().ok_or_else(|| corrupt("leases", "credentials", &id))?;
     let opened = app.keys.get()?.barrier.open(&credentials_record(&id), &sealed);
@@ -409,8 +411,12 @@ async fn known(ctx: &OpContext, row: LeaseRow) -> Result<IssuedLease> {
         }
         opened => opened?,
     };
-    let credentials =
-        serde_json::from_slice(&plain).map_err(|_| corrupt("leases", "credentials", &id))?;
+    serde_json::from_slice(&plain).map_err(|_| corrupt("leases", "credentials", &id))
+}
+
+async fn known(ctx: &OpContext, row: LeaseRow) -> Result<IssuedLease> {
+    let app = ctx.app();
+    let credentials = open_credentials(app, &row).await?;
     settle!(record_repeat(ctx, &row))?;
     let lease = LeaseView::from_row(row, app.clock.now())?;
     Ok(IssuedLease { lease, credentials, warnings: Vec::new() })

@@ -11,8 +11,9 @@ mod renew;
 mod revoke;
 mod revoker;
 
+pub(super) use issue::open_credentials;
 pub use issue::{IssueCredentials, IssuedLease, issue};
-pub use reaper::{Reaped, expedite, reap};
+pub use reaper::{Reaped, reap};
 pub(super) use rehearsal::rehearse;
 pub use renew::{Renewed, renew};
 pub use revoke::{RevokeSelection, revoke, revoke_many};
@@ -28,9 +29,9 @@ use crate::model::leases::LeaseState;
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area, Decision, Operation};
 use crate::storage::db::corrupt;
+use crate::storage::engines as engine_store;
 use crate::storage::leases as store;
 use crate::storage::leases::{LeaseRow, ListLeases};
-use crate::storage::engines as engine_store;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -226,6 +227,7 @@ async fn list_once(
     event.secret_path = filter.path_prefix.as_ref().map(ToString::to_string);
     event.event_data = json!({ "leases": rows.len(), "own": !area.allowed });
     access.record(vec![event]).await?;
-    let views = rows.into_iter().map(|row| LeaseView::from_row(row, access.now)).collect::<Result<Vec<_>>>()?;
+    let views =
+        rows.into_iter().map(|row| LeaseView::from_row(row, access.now)).collect::<Result<Vec<_>>>()?;
     Ok(window.connection(views, |view| Cursor::text(view.id.to_string()), |view| view))
 }

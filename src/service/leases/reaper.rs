@@ -12,6 +12,7 @@ use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
 use futures_util::StreamExt;
 use futures_util::stream;
+use std::sync::atomic::Ordering;
 
 /// Engines that are seen to at the same time.
 const ENGINES: usize = 8;
@@ -38,6 +39,10 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
     let app = ctx.app();
     // a sealed node opens no configuration
     app.keys.get()?;
+    if !app.db.is_postgres() && !app.expedited.load(Ordering::Acquire) {
+        settle!(expedite(ctx))?;
+        app.expedited.store(true, Ordering::Release);
+    }
     let engines = {
         let mut tx = app.read().await?;
         engine_store::with_work(&mut tx, app.clock().now(), MOST_ENGINES).await?
@@ -103,25 +108,17 @@ async fn claim(ctx: &OpContext, engine: &EngineRow) -> Result<Vec<LeaseRow>, Att
         .await
 }
 
-/// On the only node of a store nobody can be issuing when it has just been unsealed: what the process before left half issued
-/// is due at once. How many.
+/// On the only node of a store, what was half issued when this process started is lost: it is due at once. How many.
 ///
 /// # Errors
 /// `SEALED`, `UNAVAILABLE`.
-pub async fn expedite(ctx: &OpContext) -> Result<u64> {
-    if ctx.app().db.is_postgres() {
-        return Ok(0);
-    }
-    settle!(expedite_once(ctx))
-}
-
-async fn expedite_once(ctx: &OpContext) -> Result<u64, Attempt> {
+async fn expedite(ctx: &OpContext) -> Result<u64, Attempt> {
     let app = ctx.app();
-    let now = app.clock().now();
+    let (started, now) = (app.started_at, app.clock().now());
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
-                let value = store::expedite_issues(tx, now).await?;
+                let value = store::expedite_issues(tx, started, now).await?;
                 Ok(Change { value, events: Vec::new(), effects: Vec::new() })
             })
         })

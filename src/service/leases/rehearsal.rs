@@ -27,16 +27,10 @@ const REASON: &str = "rehearsal of a role";
 
 /// # Errors
 /// As saving the role, with what went wrong at which step.
-pub async fn rehearse(
-    ctx: &OpContext,
-    engine: &EngineRow,
-    path: &SecretPath,
-    secret_id: Uuid,
-    role: &Value,
-) -> Result<()> {
+pub async fn rehearse(ctx: &OpContext, engine: &EngineRow, path: &SecretPath, role: &Value) -> Result<()> {
     let (ctx, engine, path, role) = (ctx.clone(), engine.clone(), path.clone(), role.clone());
     super::super::to_the_end(async move {
-        let row = settle!(begin(&ctx, &engine, &path, secret_id))?;
+        let row = settle!(begin(&ctx, &engine, &path))?;
         let played = play(&ctx, &engine, &row, &role).await;
         let revoked = end(&ctx, &row).await?;
         played?;
@@ -46,21 +40,18 @@ pub async fn rehearse(
         let why = revoked.last_revocation_error.unwrap_or_else(|| "it did not answer in time".to_owned());
         Err(Error::new(
             ErrorCode::EngineUnavailable,
-            format!("the rehearsal could not revoke what it had issued, which is tried again until it is: {why}"),
+            format!(
+                "the rehearsal could not revoke what it had issued, which is tried again until it is: {why}"
+            ),
         ))
     })
     .await
 }
 
-async fn begin(
-    ctx: &OpContext,
-    engine: &EngineRow,
-    path: &SecretPath,
-    secret_id: Uuid,
-) -> Result<LeaseRow, Attempt> {
+async fn begin(ctx: &OpContext, engine: &EngineRow, path: &SecretPath) -> Result<LeaseRow, Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "put_engine_role").await?;
-    let row = new_row(&access, engine, path, secret_id);
+    let row = new_row(&access, engine, path);
     let mut event = about(access.granted(EventType::LeaseIssuing, &decision), &row);
     event.event_data = json!({ "engine": engine.name, "rehearsal": true });
     access
@@ -78,14 +69,14 @@ async fn begin(
         .await
 }
 
-fn new_row(access: &Access, engine: &EngineRow, path: &SecretPath, secret_id: Uuid) -> LeaseRow {
+fn new_row(access: &Access, engine: &EngineRow, path: &SecretPath) -> LeaseRow {
     let caller = &access.caller;
     let of = |wanted: ActorType| (caller.actor == wanted).then(|| caller.actor_id.clone());
     let end = access.now + Duration::seconds(TTL);
     LeaseRow {
         lease_id: Uuid::now_v7(),
         // not the role's own: a rehearsal does not count against its limit
-        secret_id: Uuid::new_v5(&Uuid::NAMESPACE_OID, secret_id.as_bytes()),
+        secret_id: Uuid::nil(),
         secret_path: path.as_str().to_owned(),
         engine_id: engine.id,
         engine_type: engine.engine_type.clone(),
@@ -130,8 +121,9 @@ async fn play(ctx: &OpContext, engine: &EngineRow, row: &LeaseRow, role: &Value)
     let answer = ask(app, engine, Operation::Issue { role: role.clone(), lease })
         .await
         .map_err(|error| step(error, "issuing"))?;
-    let issued: Issued = serde_json::from_value(answer)
-        .map_err(|_| Error::new(ErrorCode::EngineUnavailable, "the engine's answer is not what an engine answers"))?;
+    let issued: Issued = serde_json::from_value(answer).map_err(|_| {
+        Error::new(ErrorCode::EngineUnavailable, "the engine's answer is not what an engine answers")
+    })?;
     let operation = Operation::TryCredentials { credentials: issued.credentials };
     match ask(app, engine, operation).await {
         Ok(_) => Ok(()),

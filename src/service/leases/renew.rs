@@ -91,8 +91,8 @@ async fn plan(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<Plan,
         store::by_id(&mut tx, id).await?
     };
     let row = row.ok_or_else(absent)?;
-    let path = SecretPath::parse(&row.secret_path)
-        .map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
+    let path =
+        SecretPath::parse(&row.secret_path).map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
     let rights = Rights::of(&access, &path, &row.actor_id);
     let asked = increment.unwrap_or(1);
     if !rights.may_see() && !rights.renew.allowed {
@@ -154,7 +154,8 @@ fn lifetime(
     engine: &EngineRow,
     role_max: i64,
 ) -> Granted {
-    let from_issue = |seconds: i64| (row.issued_at + Duration::seconds(seconds) - access.now).num_seconds().max(1);
+    let from_issue =
+        |seconds: i64| (row.issued_at + Duration::seconds(seconds) - access.now).num_seconds().max(1);
     let caps = [
         (Cap::Role, Some(from_issue(role_max))),
         (Cap::Role, Some((row.max_expires_at - access.now).num_seconds().max(1))),

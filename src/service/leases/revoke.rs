@@ -1,8 +1,8 @@
 //! Ending leases. That a lease is to end is durable before the target is asked; the caller may wait for what it says.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::ledger::{Attempt, Change};
 use super::super::input;
+use super::super::ledger::{Attempt, Change};
 use super::{LeaseView, Rights, about, absent, store};
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
@@ -58,8 +58,8 @@ async fn begin(ctx: &OpContext, id: Uuid) -> Result<Option<LeaseRow>, Attempt> {
         store::by_id(&mut tx, id).await?
     };
     let row = row.ok_or_else(absent)?;
-    let path = SecretPath::parse(&row.secret_path)
-        .map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
+    let path =
+        SecretPath::parse(&row.secret_path).map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
     let rights = Rights::of(&access, &path, &row.actor_id);
     if !rights.may_see() {
         let event = about(access.refused(EventType::SecretAccessDenied, &rights.revoke), &row);
@@ -120,11 +120,8 @@ impl RevokeSelection {
 pub async fn revoke_many(ctx: &OpContext, selection: RevokeSelection, force: bool) -> Result<u64> {
     let mut count = 0;
     loop {
-        let step = if force {
-            settle!(force_some(ctx, &selection))?
-        } else {
-            settle!(begin_some(ctx, &selection))?
-        };
+        let step =
+            if force { settle!(force_some(ctx, &selection))? } else { settle!(begin_some(ctx, &selection))? };
         count += step;
         if step < STEP.unsigned_abs() {
             break;
@@ -145,12 +142,16 @@ async fn resolve(access: &Access, selection: &RevokeSelection) -> Result<Selecti
         RevokeSelection::Token(accessor) => Selection::Token(*accessor),
         RevokeSelection::Engine(name) => {
             let engine = if input::is_name(name) { engine_store::find(&mut tx, name).await? } else { None };
-            Selection::Engine(engine.ok_or_else(|| Error::bad_input("engine", "there is no engine of this name"))?.id)
+            Selection::Engine(
+                engine.ok_or_else(|| Error::bad_input("engine", "there is no engine of this name"))?.id,
+            )
         }
         RevokeSelection::Role(name) => {
             let role = if input::is_name(name) { approle_store::find(&mut tx, name).await? } else { None };
             // of a role that is gone there can still be leases, but then their revocation has begun
-            Selection::Role(role.ok_or_else(|| Error::bad_input("roleName", "there is no role of this name"))?.role_name)
+            Selection::Role(
+                role.ok_or_else(|| Error::bad_input("roleName", "there is no role of this name"))?.role_name,
+            )
         }
     })
 }
@@ -188,7 +189,10 @@ async fn force_some(ctx: &OpContext, selection: &RevokeSelection) -> Result<u64,
                 let rows = selected(tx, &stored).await?;
                 let mut events = Vec::with_capacity(rows.len());
                 for row in &rows {
-                    if store::revoked(tx, row.lease_id, Some("forced: the target was not asked"), now).await?.is_none() {
+                    if store::revoked(tx, row.lease_id, Some("forced: the target was not asked"), now)
+                        .await?
+                        .is_none()
+                    {
                         continue;
                     }
                     role_store::discount_leases(tx, row.secret_id, 1).await?;

@@ -2,10 +2,10 @@
 //!
 //! [`Revokers`] gathers what callers wait for: while one batch of an engine is under way, the next one comes together.
 
+use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::engines::{ask_background, open_role, recorded};
 use super::super::ledger::{Attempt, Change};
-use super::super::App;
 use super::{about, store};
 use crate::error::Result;
 use crate::failpoint::failpoint;
@@ -48,8 +48,7 @@ pub async fn attempt(
     let app = ctx.app();
     let revocations = describe(app, &rows).await?;
     failpoint!("revoke.claimed");
-    let answer =
-        ask_background(app, engine, Operation::Revoke { revocations }, DEADLINE).await;
+    let answer = ask_background(app, engine, Operation::Revoke { revocations }, DEADLINE).await;
     failpoint!("revoke.revoked");
     let outcomes = match answer {
         Ok(answer) => read(answer, rows.len()),

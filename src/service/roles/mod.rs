@@ -259,7 +259,9 @@ fn summary(row: &RoleRow) -> Value {
 /// # Errors
 /// `NOT_FOUND`, `BAD_USER_INPUT` naming the field.
 pub async fn update(ctx: &OpContext, input: RoleInput) -> Result<RoleView> {
-    settle!(update_once(ctx, &input))
+    let view = settle!(update_once(ctx, &input))?;
+    ctx.app().leases_due().notify_one();
+    Ok(view)
 }
 
 async fn update_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Attempt> {
@@ -286,6 +288,8 @@ async fn update_once(ctx: &OpContext, input: &RoleInput) -> Result<RoleView, Att
                 event.event_data = summary(&row);
                 if was_enabled && !row.enabled {
                     let ended = token_store::revoke_of_role(tx, row.role_id, now, "role disabled").await?;
+                    let leases = tokens::end_leases(tx, "the role was disabled", now).await?;
+                    event.event_data["leases"] = json!(leases);
                     effects = tokens::effects(&ended)?;
                 }
                 Ok(Change::new(RoleView::from(row), event, effects))
@@ -311,7 +315,9 @@ async fn named(tx: &mut Tx, name: &str) -> Result<RoleRow> {
 /// # Errors
 /// `NOT_FOUND`, `FORBIDDEN`.
 pub async fn delete(ctx: &OpContext, name: &str) -> Result<()> {
-    settle!(delete_once(ctx, name))
+    settle!(delete_once(ctx, name))?;
+    ctx.app().leases_due().notify_one();
+    Ok(())
 }
 
 async fn delete_once(ctx: &OpContext, name: &str) -> Result<(), Attempt> {
@@ -325,7 +331,9 @@ async fn delete_once(ctx: &OpContext, name: &str) -> Result<(), Attempt> {
                 let row = named(tx, &name).await?;
                 let ended = token_store::revoke_of_role(tx, row.role_id, now, "role deleted").await?;
                 store::remove(tx, row.role_id).await?;
-                event.event_data = json!({ "role": row.role_name, "ended_tokens": ended.len() });
+                let leases = tokens::end_leases(tx, "the role was deleted", now).await?;
+                event.event_data =
+                    json!({ "role": row.role_name, "ended_tokens": ended.len(), "leases": leases });
                 Ok(Change::new((), event, tokens::effects(&ended)?))
             })
         })

@@ -146,7 +146,7 @@ pub async fn reset_unseal(ctx: &OpContext) -> SealStatus {
     status(ctx.app()).await
 }
 
-/// Drops the keys from this node's memory. Needs the area `seal`.
+/// Drops the keys from this node's memory, and ends the engines' processes. Needs the area `seal`.
 ///
 /// # Errors
 /// `FORBIDDEN`, `SEALED`, `UNAVAILABLE`, `RATE_LIMITED` if too many are at it.
@@ -154,6 +154,8 @@ pub async fn seal(ctx: &OpContext) -> Result<SealStatus> {
     let ctx = ctx.clone();
     to_the_end(async move {
         settle!(seal_once(&ctx))?;
+        // they hold configurations in the clear
+        ctx.app().engines.stop_all().await;
         Ok(ctx.app().seal.status.borrow().clone())
     })
     .await

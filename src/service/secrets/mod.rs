@@ -2,12 +2,14 @@
 //!
 //! Who may neither list nor read a path gets the same answer whether there is a secret or not.
 
+mod bound;
 mod list;
 mod read;
 mod settings;
 mod versions;
 mod write;
 
+pub(super) use bound::{BoundSecret, store_rotated};
 pub use list::{ListSecrets, list};
 pub use read::{Opened, SecretValue, VersionView, by_id, find, open, read, versions};
 pub use settings::{RotationInput, UpdateSettings, update_settings};

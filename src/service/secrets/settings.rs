@@ -127,7 +127,7 @@ fn check_rotation(rotation: &RotationInput) -> Result<()> {
     }
 }
 
-fn parse_schedule(text: &str) -> Result<Cron> {
+pub(super) fn parse_schedule(text: &str) -> Result<Cron> {
     let bad = || {
         Error::bad_input(
             "rotation.schedule",
@@ -140,7 +140,7 @@ fn parse_schedule(text: &str) -> Result<Cron> {
     Cron::from_str(text).map_err(|_| bad())
 }
 
-fn next_rotation(row: &SecretRow, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn next_rotation(row: &SecretRow, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
     match (row.rotation_enabled, &row.rotation_schedule) {
         // a schedule that never comes again (a past year) leaves no date
         (true, Some(schedule)) => Ok(parse_schedule(schedule)?.find_next_occurrence(&now, false).ok()),

@@ -125,6 +125,9 @@ async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
+                if row.secret_type != "static" {
+                    return Err(Error::conflict("this is an engine's role: delete it with deleteEngineRole"));
+                }
                 store::remove(tx, row.id).await?;
                 let event = about(event, &path, Some(&row), None);
                 Ok(Change::new((), event, vec![Effect::Secret(path)]))

@@ -166,21 +166,33 @@ async fn add_version(
     extras: Extras,
     note: Value,
 ) -> Result<Change<SecretView>> {
-    let Writing { path, keys, now, author, mut event, .. } = writing;
     if row.secret_type != "static" {
         return Err(Error::conflict("a dynamic role has no value to write: change the role instead"));
     }
-    let created = row.version == 0;
-    row.version += 1;
-    row.updated_at = now;
+    super::bound::refuse_bound(tx, &row).await?;
     if let Some(description) = extras.description {
         row.description = (!description.is_empty()).then_some(description);
     }
     if let Some(metadata) = extras.metadata {
         row.metadata = Json(metadata);
     }
-    super::settings::note_rotation(&mut row, now)?;
-    if created {
+    super::settings::note_rotation(&mut row, writing.now)?;
+    append(tx, writing, row, plain, note).await
+}
+
+/// The part of it that rotations share.
+pub(super) async fn append(
+    tx: &mut Tx,
+    writing: Writing,
+    mut row: SecretRow,
+    plain: &[u8],
+    note: Value,
+) -> Result<Change<SecretView>> {
+    let Writing { path, keys, now, author, mut event, .. } = writing;
+    let made = row.version == 0 && store::by_id(tx, row.id).await?.is_none();
+    row.version += 1;
+    row.updated_at = now;
+    if made {
         event.event_type = EventType::SecretCreated.as_str().to_owned();
         store::insert(tx, &row).await?;
     } else {
@@ -259,6 +271,16 @@ async fn live_value(
         opened => opened?,
     };
     serde_json::from_slice(&plain).map(Some).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
+}
+
+/// The current value as far as there is one: empty before the first version, and for one that is deleted or destroyed.
+pub(super) async fn current_object(tx: &mut Tx, keys: &Keys, row: &SecretRow) -> Result<Map<String, Value>> {
+    let stored = store::version(tx, row.id, row.version).await?;
+    let live = stored.filter(|stored| stored.deleted_at.is_none() && !stored.destroyed);
+    let Some(sealed) = live.and_then(|stored| stored.encrypted_data) else { return Ok(Map::new()) };
+    let id = row.id.to_string();
+    let plain = keys.barrier.open(&record_name(&id, row.version), &sealed)?;
+    serde_json::from_slice(&plain).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
 }
 
 fn fresh_row(writing: &Writing) -> SecretRow {

@@ -5,8 +5,8 @@ mod renew;
 
 pub(super) use issue::NewToken;
 pub use issue::{CreateToken, Login, create};
-pub(super) use renew::effects;
 pub use renew::{Renewed, renew, revoke};
+pub(super) use renew::{effects, end_leases};
 #[cfg(test)]
 pub(super) use {issue::issue, renew::renew_with};
 

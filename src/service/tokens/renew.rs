@@ -8,7 +8,8 @@ use crate::crypto::primitives::sha256;
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::Area;
-use crate::storage::db::corrupt;
+use crate::storage::db::{Tx, corrupt};
+use crate::storage::leases;
 use crate::storage::tokens::{RevokedToken, TokenRow};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::json;
@@ -100,7 +101,9 @@ fn extend(row: &TokenRow, now: DateTime<Utc>, increment: Option<i64>) -> Result<
 /// `NOT_FOUND`, `FORBIDDEN`.
 pub async fn revoke(ctx: &OpContext, token: Option<&str>, accessor: Option<Uuid>) -> Result<usize> {
     let hash = token.map(|text| sha256(text.as_bytes()));
-    settle!(revoke_once(ctx, hash, accessor))
+    let ended = settle!(revoke_once(ctx, hash, accessor))?;
+    ctx.app().leases_due().notify_one();
+    Ok(ended)
 }
 
 async fn revoke_once(
@@ -119,11 +122,18 @@ async fn revoke_once(
                 if ended.is_empty() {
                     return Err(no_such_token());
                 }
-                event.event_data = json!({ "accessor": target.to_string(), "ended": ended.len() });
+                let leases = end_leases(tx, "the token was revoked", now).await?;
+                event.event_data =
+                    json!({ "accessor": target.to_string(), "ended": ended.len(), "leases": leases });
                 Ok(Change::new(ended.len(), event, effects(&ended)?))
             })
         })
         .await
+}
+
+/// Begins the revocation of what was issued to the tokens that were revoked in this change. How many leases.
+pub async fn end_leases(tx: &mut Tx, reason: &str, now: DateTime<Utc>) -> Result<u64> {
+    leases::mark_revoking(tx, &leases::Selection::TokensRevokedAt(now), reason, now, i64::MAX).await
 }
 
 /// The caches must forget these tokens.

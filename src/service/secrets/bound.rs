@@ -1,0 +1,125 @@
+//! Static secrets whose value an engine's account has: made, written by rotations only, and refused to everyone else.
+
+use super::super::cache::Effect;
+use super::super::ledger::Change;
+use super::super::seal::Keys;
+use super::settings::{next_rotation, parse_schedule};
+use super::write::{DEFAULT_MAX_VERSIONS, Writing, append, current_object};
+use super::{SecretView, absent};
+use crate::error::{Error, Result};
+use crate::model::audit::AuditEvent;
+use crate::model::paths::SecretPath;
+use crate::storage::account_rotations as account_store;
+use crate::storage::db::Tx;
+use crate::storage::secrets as store;
+use crate::storage::secrets::SecretRow;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use std::sync::Arc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// A secret that is about to be bound.
+pub struct BoundSecret<'a> {
+    pub path: &'a SecretPath,
+    /// A cron expression in UTC.
+    pub schedule: Option<String>,
+    pub author: String,
+    pub now: DateTime<Utc>,
+}
+
+impl BoundSecret<'_> {
+    /// The secret's id, and whether it was made now, without a version: the first rotation writes one.
+    ///
+    /// # Errors
+    /// `CONFLICT` for a dynamic role, `BAD_USER_INPUT` at `schedule`.
+    pub async fn find_or_make(self, tx: &mut Tx) -> Result<(Uuid, bool)> {
+        if let Some(schedule) = &self.schedule {
+            parse_schedule(schedule).map_err(|error| error.at_field("schedule"))?;
+        }
+        let before = store::find_for_update(tx, self.path.as_str()).await?;
+        let fresh = before.is_none();
+        let mut row = before.unwrap_or_else(|| SecretRow {
+            id: Uuid::new_v4(),
+            secret_path: self.path.as_str().to_owned(),
+            secret_type: "static".to_owned(),
+            version: 0,
+            metadata: Json(json!({})),
+            description: None,
+            max_versions: DEFAULT_MAX_VERSIONS,
+            rotation_enabled: false,
+            rotation_schedule: None,
+            last_rotated_at: None,
+            next_rotation_at: None,
+            created_by: Some(self.author),
+            created_at: self.now,
+            updated_at: self.now,
+        });
+        if row.secret_type != "static" {
+            return Err(Error::conflict("a dynamic role is bound to no account: choose another path"));
+        }
+        row.rotation_enabled = self.schedule.is_some();
+        row.rotation_schedule = self.schedule;
+        row.next_rotation_at = next_rotation(&row, self.now)?;
+        row.updated_at = self.now;
+        if fresh {
+            store::insert(tx, &row).await?
+        } else {
+            store::update(tx, &row).await?
+        }
+        Ok((row.id, fresh))
+    }
+}
+
+/// Stores a value in which these keys have these texts; what else the current value has stays.
+///
+/// # Errors
+/// `NOT_FOUND` if the secret is gone.
+pub async fn store_rotated(
+    tx: &mut Tx,
+    keys: &Arc<Keys>,
+    secret_id: Uuid,
+    values: [(String, String); 2],
+    now: DateTime<Utc>,
+    event: AuditEvent,
+) -> Result<Change<SecretView>> {
+    let row = store::by_id(tx, secret_id).await?.ok_or_else(absent)?;
+    let path = SecretView::from_row(&row)?.path;
+    let mut object = current_object(tx, keys, &row).await?;
+    for (key, text) in values {
+        object.insert(key, Value::String(text));
+    }
+    let plain = Zeroizing::new(serde_json::to_vec(&object).map_err(Error::internal)?);
+    let mut row = row;
+    row.last_rotated_at = Some(now);
+    row.next_rotation_at = next_rotation(&row, now)?;
+    let note = event.event_data.clone();
+    let writing = Writing {
+        path: path.clone(),
+        expected_version: None,
+        keys: Arc::clone(keys),
+        now,
+        author: "rotation".to_owned(),
+        event,
+    };
+    let change = append(tx, writing, row, &plain, note).await?;
+    debug_assert!(change.effects.contains(&Effect::Secret(path)));
+    Ok(change)
+}
+
+/// Only rotations write what an account of a target has.
+///
+/// # Errors
+/// `CONFLICT`.
+pub async fn refuse_bound(tx: &mut Tx, row: &SecretRow) -> Result<()> {
+    // a secret that was never rotated is bound to nothing
+    if (row.last_rotated_at.is_some() || row.version == 0)
+        && account_store::by_secret(tx, row.id).await?.is_some()
+    {
+        return Err(Error::conflict(
+            "the value is that of an account of an engine, which only a rotation replaces: rotate it, or unbind it first",
+        ));
+    }
+    Ok(())
+}
