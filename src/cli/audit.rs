@@ -166,6 +166,10 @@ fn report(
             return Ok(ExitCode::from(FAILED));
         }
     };
+    if summary.checked == 0 {
+        // every log begins with the event of the initialisation
+        return Err(Failure::misused("the file holds no event: nothing was checked, export the log again"));
+    }
     writeln!(out, "valid: {} events, the last is {}", summary.checked, summary.last.sequence)?;
     if partial {
         writeln!(out, "what came before the first of them was not checked")?;
@@ -236,6 +240,18 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_file_is_not_called_valid() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for partial in [false, true] {
+            let verdict = verify(file.path(), Format::Jsonl, [7; 32], None, partial).unwrap();
+            let mut said = Vec::new();
+            let refused = report(&mut said, &verdict, None, partial).unwrap_err();
+            assert!(refused.to_string().contains("no event"), "{refused}");
+            assert!(said.is_empty());
+        }
+    }
 
     #[test]
     fn checkpoints_are_read_from_texts_and_files() {

@@ -23,6 +23,19 @@ fn a_store_is_all_that_is_needed() {
 }
 
 #[test]
+fn the_reference_names_every_key_and_its_default() {
+    let readme = include_str!("../../README.md");
+    for (key, _) in source::KEYS {
+        assert!(
+            readme.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{key}`"))),
+            "{key}"
+        );
+    }
+    let default = TransportOptions::default();
+    assert!(readme.contains(&format!("| `listener.max_body_bytes` | {} |", default.max_body_bytes)));
+}
+
+#[test]
 fn everything_can_be_set_and_the_environment_and_flags_win() {
     let toml = r#"
         [listener]

@@ -26,10 +26,15 @@ pub struct Read {
 }
 
 /// Memory that is set aside before anything has arrived, at most: an announced length is only a promise.
-const MAX_RESERVE: usize = 64 * 1024;
+const MAX_RESERVE: usize = 4 * 1024;
 /// How much of a body that is too large is still read, and for how long, so that a client that is busy sending hears why.
 const MAX_DRAIN: usize = 16 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Whether more bytes than this may come, as far as was announced.
+pub fn may_exceed<B: Body>(body: &B, limit: usize) -> bool {
+    body.size_hint().upper().is_none_or(|most| usize::try_from(most).map_or(true, |most| most > limit))
+}
 
 /// The whole body.
 ///
@@ -92,7 +97,28 @@ where
 mod tests {
     use super::*;
     use http_body_util::{Full, StreamBody};
-    use hyper::body::Frame;
+    use hyper::body::{Frame, SizeHint};
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// A body of this length, of which nothing comes.
+    struct Silent(u64);
+
+    impl Body for Silent {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+            Poll::Pending
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
 
     fn chunked(chunks: usize) -> impl Body<Data = Bytes> + Unpin {
         let frames = (0..chunks).map(|_| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"12345"))));
@@ -111,6 +137,16 @@ mod tests {
         let broken =
             StreamBody::new(futures_util::stream::iter([Err::<Frame<Bytes>, _>(std::io::Error::other("x"))]));
         assert_eq!(read(broken, 10, &gate).await.err(), Some(BodyError::Broken));
+    }
+
+    #[tokio::test]
+    async fn what_is_announced_and_does_not_come_takes_little_memory() {
+        let gate = Gate::new(1, 256 * 1024);
+        let mut silent: Vec<_> = (0..50).map(|_| Box::pin(read(Silent(1 << 20), 1 << 20, &gate))).collect();
+        for read in &mut silent {
+            assert!(futures_util::poll!(read).is_pending());
+        }
+        assert!(read(chunked(1000), 1 << 20, &gate).await.is_ok());
     }
 
     #[tokio::test]

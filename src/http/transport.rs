@@ -79,7 +79,8 @@ pub trait Api: Send + Sync + 'static {
 
     fn context(&self, call: Call<'_>) -> Self::Context;
 
-    /// Whether the caller shows a valid token; asked only for introspection under [`Introspection::Authenticated`].
+    /// Whether the caller shows a valid token; asked only for introspection under [`Introspection::Authenticated`], and before
+    /// a large body is read.
     fn authenticate(&self, context: &Self::Context) -> impl Future<Output = Result<()>> + Send;
 
     fn execute(
@@ -184,7 +185,14 @@ impl<A: Api> GraphqlDoor<A> {
                 "accept application/graphql-response+json or application/json",
             ));
         }
-        let arrived = if by_get { None } else { Some(self.posted(&head.headers, body).await?) };
+        let context = self.api.context(Call {
+            bearer: bearer(&head.headers),
+            source_ip,
+            request_id: id.to_owned(),
+            correlation_id: correlation_id(&head.headers),
+            started,
+        });
+        let arrived = if by_get { None } else { Some(self.posted(&head.headers, body, &context).await?) };
         // not before the body is here: slow senders hold no places
         let _place = self.gate.enter()?;
         let (params, _taken) = match arrived {
@@ -205,13 +213,6 @@ impl<A: Api> GraphqlDoor<A> {
                 return Err(Error::new(ErrorCode::BadUserInput, message).into());
             }
         }
-        let context = self.api.context(Call {
-            bearer: bearer(&head.headers),
-            source_ip,
-            request_id: id.to_owned(),
-            correlation_id: correlation_id(&head.headers),
-            started,
-        });
         self.admit_introspection(&prepared.operation, &context).await?;
 
         let mut call = async_graphql::Request::new(params.query).variables(params.variables).data(context);
@@ -224,7 +225,14 @@ impl<A: Api> GraphqlDoor<A> {
         Ok(response)
     }
 
-    async fn posted<B>(&self, headers: &http::HeaderMap, body: B) -> Result<body::Read, Refusal>
+    /// The body. A large one is read only of a caller who is known: whoever is not could take the memory that there is for all
+    /// bodies.
+    async fn posted<B>(
+        &self,
+        headers: &http::HeaderMap,
+        body: B,
+        context: &A::Context,
+    ) -> Result<body::Read, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -234,16 +242,24 @@ impl<A: Api> GraphqlDoor<A> {
                 "send the request as 'Content-Type: application/json' in utf-8",
             ));
         }
-        let limit = match bearer(headers) {
-            None | Some("") => self.options.max_body_bytes.min(MAX_ANONYMOUS_BODY),
-            Some(_) => self.options.max_body_bytes,
+        let anonymous = self.options.max_body_bytes.min(MAX_ANONYMOUS_BODY);
+        let (limit, stranger) = match bearer(headers) {
+            None | Some("") => (anonymous, None),
+            Some(_) if body::may_exceed(&body, anonymous) => match self.api.authenticate(context).await {
+                Ok(()) => (self.options.max_body_bytes, None),
+                Err(error) => (anonymous, Some(error)),
+            },
+            Some(_) => (anonymous, None),
         };
-        body::read(body, limit, &self.gate).await.map_err(|error| match error {
-            BodyError::TooLarge => {
+        body::read(body, limit, &self.gate).await.map_err(|error| match (error, stranger) {
+            (BodyError::TooLarge, Some(error)) => error.into(),
+            (BodyError::TooLarge, None) => {
                 Refusal::status(StatusCode::PAYLOAD_TOO_LARGE, "the request is larger than this server takes")
             }
-            BodyError::Broken => Refusal::status(StatusCode::BAD_REQUEST, "the request's body broke off"),
-            BodyError::Busy => busy().into(),
+            (BodyError::Broken, _) => {
+                Refusal::status(StatusCode::BAD_REQUEST, "the request's body broke off")
+            }
+            (BodyError::Busy, _) => busy().into(),
         })
     }
 

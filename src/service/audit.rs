@@ -4,7 +4,7 @@ use super::context::{OpContext, settle};
 use super::input;
 use super::ledger::Attempt;
 use super::paging::{Connection, Cursor, PageRequest};
-use crate::crypto::audit::{Anchor, ChainVerifier, Checkpoint as SignedPoint, Fault};
+use crate::crypto::audit::{Anchor, ChainVerifier, Checkpoint as SignedPoint, Fault, Problem};
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
@@ -258,7 +258,8 @@ impl Walk<'_> {
                 Err(error) => return Err(error),
             };
             if rows.is_empty() {
-                break;
+                let cut = Problem::Truncated { checkpoint: self.head.sequence };
+                return Ok(faulty(checked, &Fault { sequence: next, problem: cut }));
             }
             for event in &rows {
                 if let Err(fault) = verifier.push(event) {

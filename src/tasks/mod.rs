@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-/// How often a node that knows of no initialisation looks whether another node has done it.
+/// How often a node looks whether another node has initialised the store or changed its shares.
 const DISCOVER: Duration = Duration::from_secs(5);
 /// How often data that is still sealed with an older key is looked for.
 const REWRAP: Duration = Duration::from_secs(15);

@@ -1,6 +1,7 @@
 use super::*;
 use async_graphql::{EmptySubscription, Object, Schema};
 use http_body_util::BodyExt;
+use std::convert::Infallible;
 
 struct Query;
 struct Mutation;
@@ -269,4 +270,36 @@ async fn without_a_token_bodies_are_small() {
         }
         assert_eq!(send(&door, request).await.status, status, "{token:?}");
     }
+}
+
+#[tokio::test]
+async fn a_large_body_is_read_only_of_a_caller_who_is_known() {
+    let door = door(TransportOptions::default());
+    let body = |size: usize| {
+        format!(r#"{{"query":"{{ hello(name: \"x\") }}", "variables": {{"a": "{}"}}}}"#, "x".repeat(size))
+    };
+    let by = |token: &str, accept: &str, body: Body| {
+        Request::post("/graphql")
+            .header("content-type", "application/json")
+            .header("accept", accept)
+            .header("authorization", format!("Bearer {token}"))
+            .body(body)
+            .unwrap()
+    };
+    let chunked = |text: String| {
+        let chunks = text
+            .into_bytes()
+            .chunks(1000)
+            .map(|chunk| Ok::<_, Infallible>(chunk.to_vec()))
+            .collect::<Vec<_>>();
+        Body::from_stream(futures_util::stream::iter(chunks))
+    };
+    for (token, size, code) in
+        [("good", 100_000, ""), ("good", 1000, ""), ("bad", 1000, ""), ("bad", 100_000, "UNAUTHENTICATED")]
+    {
+        for sent in [Body::from(body(size)), chunked(body(size))] {
+            assert_eq!(send(&door, by(token, "*/*", sent)).await.code(), code, "{token} {size}");
+        }
+    }
+    assert_eq!(send(&door, by("bad", GRAPHQL, Body::from(body(100_000)))).await.status, 401);
 }

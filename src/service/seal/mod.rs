@@ -128,13 +128,17 @@ pub(super) async fn load(app: &Arc<App>) -> Result<()> {
     open(&ctx, root, &config).await
 }
 
-/// For a node that was started before the store was initialised: looks again, and unseals if the seal is static. `true`: the store
-/// has been initialised meanwhile.
+/// What other nodes have done to the seal meanwhile. For a node that was started before the store was initialised: looks again, and
+/// unseals if the seal is static. `true`: the store has been initialised. Later: a re-key changes the number of shares.
 ///
 /// # Errors
 /// As at start.
 pub async fn discover(app: &Arc<App>) -> Result<bool> {
     if app.keys.initialized.load(Ordering::Acquire) {
+        // if the store does not answer, what is known stands
+        if let Ok(Some(config)) = read_config(app).await {
+            note_config(app, &config);
+        }
         return Ok(false);
     }
     load(app).await?;

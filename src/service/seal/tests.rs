@@ -214,6 +214,17 @@ async fn a_quorum_from_before_another_re_key_is_refused() {
 }
 
 #[tokio::test]
+async fn other_nodes_show_what_a_re_key_changed() {
+    let store = Store::new();
+    let first = Node::start(&store).await;
+    let second = first.another(&store).await;
+    first.rekey().await;
+    assert_eq!(status(&first.app).await.threshold, Some(3));
+    assert!(!discover(&second.app).await.unwrap());
+    assert_eq!(status(&second.app).await.threshold, Some(3));
+}
+
+#[tokio::test]
 async fn each_step_of_a_re_key_is_recorded_without_shares() {
     let store = Store::new();
     let node = Node::start(&store).await;

@@ -2,6 +2,7 @@
 
 mod delegation;
 mod secrets;
+mod verification;
 
 use super::context::{OpContext, Origin};
 use super::policies::{self, PolicyInput};
