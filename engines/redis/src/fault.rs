@@ -17,6 +17,8 @@ enum Cause {
     Gone(&'static str),
     /// It refuses the login.
     Login,
+    /// Its certificate is not trusted, or another's.
+    Certificate,
     /// It answers with an error: its first word, and the rest.
     Says(String, String),
 }
@@ -42,6 +44,7 @@ impl Fault {
             (_, Some(code)) => Cause::Says(code.to_owned(), detail),
             (ErrorKind::AuthenticationFailed, _) => Cause::Login,
             _ if error.is_timeout() => Cause::Gone("did not answer in time"),
+            (ErrorKind::Io, _) if error.to_string().contains("certificate") => Cause::Certificate,
             (ErrorKind::Io, _) if error.is_connection_refusal() => Cause::Gone("refuses connections"),
             _ => Cause::Gone("cannot be reached"),
         };
@@ -77,7 +80,7 @@ impl Fault {
         match &self.cause {
             Cause::Login => true,
             Cause::Says(code, _) => code == "WRONGPASS" || code == "NOAUTH",
-            Cause::Gone(_) => false,
+            Cause::Gone(_) | Cause::Certificate => false,
         }
     }
 
@@ -104,6 +107,9 @@ impl Fault {
             Cause::Gone(how) => EngineError::retry(format!("{node} {how}")),
             Cause::Login => EngineError::refused(format!(
                 "{node} refuses the login: the account or its password is wrong, or it is off"
+            )),
+            Cause::Certificate => EngineError::refused(format!(
+                "{node} shows a certificate that is not trusted or not its own: check `tls.ca_pem` and the host's name"
             )),
             Cause::Says(code, detail) => {
                 let message = format!("{node} answers {code}: {detail}");

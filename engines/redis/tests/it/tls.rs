@@ -55,13 +55,16 @@ async fn certificates_are_checked() {
     client.try_credentials(&issued.credentials).await.unwrap();
     client.revoke(lease.id).await.unwrap();
     let (_, stranger) = start();
-    for (host, tls) in [
-        ("127.0.0.1", json!({ "ca_pem": stranger })),
-        ("127.0.0.1", json!({})),
-        ("localhost", json!({ "ca_pem": pem })),
-        ("127.0.0.1", Value::Null),
+    for (host, tls, kind) in [
+        ("127.0.0.1", json!({ "ca_pem": stranger }), ErrorKind::Refused),
+        ("127.0.0.1", json!({}), ErrorKind::Refused),
+        ("localhost", json!({ "ca_pem": pem }), ErrorKind::Refused),
+        // without TLS the server says nothing
+        ("127.0.0.1", Value::Null, ErrorKind::Retry),
     ] {
         let client = engine(config(host, tls)).await;
-        assert_eq!(call(&client, Operation::Check).await.unwrap_err().kind, ErrorKind::Retry);
+        let error = call(&client, Operation::Check).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+        assert_eq!(error.message.contains("certificate"), kind == ErrorKind::Refused, "{error}");
     }
 }
