@@ -12,6 +12,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -43,8 +44,16 @@ pub fn hash(password: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(password))
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port below those that outgoing connections get, so that none of them is quicker than the server.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(251).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + u16::try_from(number % 12_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 impl Server {
@@ -88,15 +97,16 @@ impl Server {
 
     pub fn run(arguments: Vec<String>, port: u16, dir: TempDir) -> Self {
         let child = spawn(&arguments);
-        let server = Self { child, arguments, port, dir };
+        let mut server = Self { child, arguments, port, dir };
         server.wait();
         server
     }
 
-    fn wait(&self) {
+    fn wait(&mut self) {
         let start = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(start.elapsed() < Duration::from_secs(20), "redis-server starts");
+            assert!(self.child.try_wait().unwrap().is_none(), "redis-server stays");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

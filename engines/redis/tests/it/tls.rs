@@ -1,11 +1,10 @@
 //! TLS to the nodes.
 
-use crate::server::{ACCOUNT, PASSWORD, Server, call, engine, hash, lease, role};
+use crate::server::{ACCOUNT, PASSWORD, Server, call, engine, free_port, hash, lease, role};
 use secrethub_engine::ErrorKind;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
 use std::fs;
-use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
@@ -25,7 +24,7 @@ fn start() -> (Server, String) {
     let dir = TempDir::new().unwrap();
     certificate(&dir);
     let pem = fs::read_to_string(dir.path().join("cert.pem")).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let place = dir.path().display().to_string();
     fs::write(dir.path().join("users.acl"), format!("user {ACCOUNT} on #{} +@all\n", hash(PASSWORD)))
         .unwrap();

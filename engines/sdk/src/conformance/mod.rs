@@ -3,7 +3,8 @@
 //! An engine's crate turns the feature `conformance` on in its dev-dependencies, implements [`Fixture`] and writes
 //! [`conformance!`](crate::conformance!) with its name: that makes a module of tests, one for each sentence of "What an engine
 //! must do" in the crate's documentation. They speak to the engine over the wire, and one at a time, since they
-//! share the target.
+//! share the target. `engines/template/tests` has a short fixture. For tests of one's own there are [`Client`], an engine
+//! behind the wire, and [`Kit`], which has a fixture too.
 
 mod client;
 mod inputs;
