@@ -35,6 +35,17 @@ async fn a_node_that_is_down_lets_nothing_be_half_done() {
 }
 
 #[tokio::test]
+async fn what_one_node_refuses_is_undone_on_the_others() {
+    let one = Server::start(Keeps::AclFile);
+    let other = Server::start_with(Keeps::AclFile, "-@all +ping +unwatch +acl|users +acl|deluser");
+    let client = engine(config(&[&one, &other])).await;
+    let error = client.issue(&role(), &lease()).await.err().unwrap();
+    assert!(error.kind == ErrorKind::Refused && error.message.contains(&other.port.to_string()), "{error}");
+    assert!(one.accounts().is_empty(), "what was made on the other node is undone");
+    assert!(!fs::read_to_string(one.path("users.acl")).unwrap().contains(installation().as_str()));
+}
+
+#[tokio::test]
 async fn a_node_that_hangs_is_answered_for_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
