@@ -32,14 +32,19 @@ pub struct EngineError {
 
 /// The longest message that is passed on, in characters.
 const MAX_MESSAGE: usize = 500;
+/// The longest name of a field: it can be one that a caller made up.
+const MAX_FIELD: usize = 200;
+
+fn bounded(mut text: String, longest: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(longest) {
+        text.truncate(end);
+    }
+    text
+}
 
 impl EngineError {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE) {
-            message.truncate(end);
-        }
-        Self { kind, message, field: None }
+        Self { kind, message: bounded(message.into(), MAX_MESSAGE), field: None }
     }
 
     /// The target does not answer or is busy.
@@ -49,7 +54,7 @@ impl EngineError {
 
     /// Part of the configuration or role will never do.
     pub fn bad_input(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(ErrorKind::BadInput, message) }
+        Self { field: Some(bounded(field.into(), MAX_FIELD)), ..Self::new(ErrorKind::BadInput, message) }
     }
 
     /// The target refused.
@@ -98,6 +103,8 @@ mod tests {
     fn messages_are_bounded_and_secrets_can_be_taken_out() {
         let error = EngineError::refused("x".repeat(9000));
         assert_eq!(error.message.len(), MAX_MESSAGE);
+        let error = EngineError::bad_input("é".repeat(9000), "is unknown");
+        assert_eq!(error.field.map(|field| field.chars().count()), Some(MAX_FIELD));
         let error = EngineError::refused("syntax error near 'hunter2'").without(&["hunter2", ""]);
         assert_eq!(error.message, "syntax error near '[hidden]'");
         assert_eq!(EngineError::bad_input("host", "is empty").to_string(), "host: is empty");

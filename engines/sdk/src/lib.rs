@@ -80,7 +80,8 @@
 //!
 //! # What an engine must do
 //!
-//! The words MUST, SHOULD and MAY are those of RFC 2119. The conformance kit (feature `conformance`) asserts the first group.
+//! The words MUST, SHOULD and MAY are those of RFC 2119. The conformance kit (feature `conformance`, module `conformance`)
+//! asserts all of them but the last, against a real target.
 //!
 //! - `revoke` MUST succeed for a lease that was never issued or is revoked already, and MUST need nothing but the lease id.
 //! - `issue` MUST name what it makes on the target after the lease id, so that `revoke` finds it even if the answer of `issue`
@@ -104,6 +105,10 @@ mod secret;
 pub mod template;
 pub mod wire;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "plugin")]
+mod input;
 #[cfg(feature = "plugin")]
 pub mod serve;
 
