@@ -44,7 +44,7 @@ impl PostgresEngine {
         self.groups_exist(role).await?;
         // a lease that is never issued
         let name = self.names.name(&self.installation, Uuid::nil());
-        let subject = Subject { name: &name, expires_at: DateTime::UNIX_EPOCH };
+        let subject = Subject { name: &name, lease_id: Uuid::nil(), expires_at: DateTime::UNIX_EPOCH };
         let verifier = Verifier::of(&self.config().password_policy.generate()).await?;
         let turn = self.exclusive.lock().await;
         let tried = self.rehearse(role, &subject, &verifier).await;
@@ -98,10 +98,10 @@ impl PostgresEngine {
             Box::pin(async move {
                 let mut session = self.pool.session(database).await?;
                 let link = session.link()?;
-                let mut done = in_transaction(link, subject.name, statements, last).await;
+                let mut done = in_transaction(link, subject, statements, last).await;
                 for statements in more {
                     if done.is_ok() {
-                        done = link.run_foreign(statements).await;
+                        done = link.run_foreign_afresh(statements).await;
                     }
                 }
                 match done {

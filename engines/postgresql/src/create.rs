@@ -16,7 +16,7 @@ impl PostgresEngine {
     pub(crate) async fn create(&self, role: &Role, lease: &Lease, password: &SecretString) -> Result<Issued> {
         role.validate()?;
         let name = self.names.name(&self.installation, lease.id);
-        let subject = Subject { name: &name, expires_at: lease.expires_at };
+        let subject = Subject { name: &name, lease_id: lease.id, expires_at: lease.expires_at };
         let verifier = Verifier::of(password).await?;
         let mut created = self.make(role, &subject, &verifier).await;
         if created.as_ref().is_err_and(|failure| failure.is(&SqlState::DUPLICATE_OBJECT))
@@ -39,7 +39,7 @@ impl PostgresEngine {
         let Some(password) = live.credentials["password"].as_str().map(SecretString::from) else {
             return Err(EngineError::refused("the credentials have no password"));
         };
-        let subject = Subject { name: &name, expires_at: live.lease.expires_at };
+        let subject = Subject { name: &name, lease_id: live.lease.id, expires_at: live.lease.expires_at };
         let verifier = Verifier::of(&password).await?;
         let made = self.make(&live.role, &subject, &verifier).await;
         made.map_err(|failure| verifier.hide(failure.error).without(&[password.expose()]))
@@ -49,8 +49,8 @@ impl PostgresEngine {
     /// With [`SqlState::DUPLICATE_OBJECT`] if the account is there.
     async fn make(&self, role: &Role, subject: &Subject<'_>, verifier: &Verifier) -> StepResult<()> {
         if role.creation_statements.is_empty() {
-            let text = subject.create(role, verifier.expose());
-            return self.run(&self.config().database, &text).await;
+            let text = format!("{}; {}", subject.lock(), subject.create(role, verifier.expose()));
+            return self.make_by_own_statements(&text).await;
         }
         let statements = subject.creation(&role.creation_statements, verifier.expose())?;
         let (database, statements, last) = (self.database(role), &statements, subject.complete(role));
@@ -60,7 +60,21 @@ impl PostgresEngine {
             Box::pin(async move {
                 let mut session = self.pool.session(database).await?;
                 let link = session.link()?;
-                let done = in_transaction(link, subject.name, statements, last).await;
+                let done = in_transaction(link, subject, statements, last).await;
+                link.finish(done).await
+            })
+        })
+        .await
+    }
+
+    async fn make_by_own_statements(&self, text: &str) -> StepResult<()> {
+        let config = self.config();
+        let database = config.database.as_str();
+        repeat(|| {
+            Box::pin(async move {
+                let mut session = self.pool.session(database).await?;
+                let link = session.link()?;
+                let done = link.begin(text).await;
                 link.finish(done).await
             })
         })
@@ -97,16 +111,17 @@ impl PostgresEngine {
 /// as the role describes it.
 pub(crate) async fn in_transaction(
     link: &mut Link,
-    name: &str,
+    subject: &Subject<'_>,
     statements: &[Statement],
     last: &str,
 ) -> StepResult<()> {
-    link.begin(&format!("{EXCLUSIVELY}; SET LOCAL search_path TO DEFAULT")).await?;
-    if is_there(link, name).await? {
+    let first = format!("{}; {EXCLUSIVELY}; SET LOCAL search_path TO DEFAULT", subject.lock());
+    link.begin(&first).await?;
+    if is_there(link, subject.name).await? {
         return Err(Failure::exists("the account of this lease is there already"));
     }
     link.run_foreign(statements).await?;
-    if !is_there(link, name).await? {
+    if !is_there(link, subject.name).await? {
         let message = "did not make the role {{name}}";
         return Err(EngineError::bad_input("creation_statements", message).into());
     }

@@ -189,6 +189,13 @@ impl Link {
         Ok(())
     }
 
+    /// The same, after others of a role's in the same transaction: as if on a new connection.
+    pub(crate) async fn run_foreign_afresh(&mut self, statements: &[Statement]) -> Result<()> {
+        let first = format!("{}; SET LOCAL search_path TO DEFAULT", self.setup);
+        self.run(&first).await?;
+        self.run_foreign(statements).await
+    }
+
     /// Ends the transaction: commits what is done, takes back what is not. A connection on which that does not work, or that
     /// cannot be brought back to where it began, is not used again.
     pub(crate) async fn finish<T>(&mut self, done: Result<T>) -> Result<T> {

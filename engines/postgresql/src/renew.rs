@@ -13,7 +13,7 @@ impl PostgresEngine {
     /// Lets the account of a lease live until the lease ends.
     pub(crate) async fn extend(&self, role: &Role, lease: &Lease, handle: &Value) -> Result<()> {
         let name = self.name_of(lease.id, Some(handle));
-        let subject = Subject { name: &name, expires_at: lease.expires_at };
+        let subject = Subject { name: &name, lease_id: lease.id, expires_at: lease.expires_at };
         let statements = subject.renewal(&role.renewal_statements)?;
         self.may_log_in(&name).await?;
         let extended = if statements.is_empty() {

@@ -5,6 +5,7 @@ use crate::statements::Subject;
 use schemars::JsonSchema;
 use secrethub_engine::{EngineError, Result};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// The most groups of a role.
 const MAX_GROUPS: usize = 32;
@@ -113,7 +114,8 @@ impl Role {
 
     /// Every statement, with values as they come.
     fn render_all(&self) -> Result<()> {
-        let subject = Subject { name: "name", expires_at: chrono::DateTime::UNIX_EPOCH };
+        let subject =
+            Subject { name: "name", lease_id: Uuid::nil(), expires_at: chrono::DateTime::UNIX_EPOCH };
         subject.creation(&self.creation_statements, "verifier")?;
         subject.renewal(&self.renewal_statements)?;
         subject.revocation(&self.revocation_statements)?;

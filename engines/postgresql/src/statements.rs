@@ -4,6 +4,7 @@ use crate::role::Role;
 use chrono::{DateTime, Utc};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrethub_engine::{Result, template};
+use uuid::Uuid;
 
 /// A name as SQL has it.
 pub(crate) fn identifier(name: &str) -> String {
@@ -21,10 +22,17 @@ pub(crate) fn literal(text: &str) -> String {
     escape_literal(text).trim_start().to_owned()
 }
 
+/// The number of the lock that is held while the account of a lease is made.
+pub(crate) fn lock_number(lease_id: Uuid) -> i64 {
+    let (high, low) = lease_id.as_u64_pair();
+    (high ^ low).cast_signed()
+}
+
 /// The account that statements are about.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'a str,
+    pub(crate) lease_id: Uuid,
     pub(crate) expires_at: DateTime<Utc>,
 }
 
@@ -35,7 +43,13 @@ pub(crate) struct Statement {
 }
 
 impl Subject<'_> {
-    /// The engine's own way to make an account that is a member of the role's groups: one text, one transaction.
+    /// Comes first in a transaction that makes the account. The commit is sent when everything before it is answered: so a
+    /// call that is broken off either never makes the account, or shows that it is about to by this lock.
+    pub(crate) fn lock(&self) -> String {
+        format!("SELECT pg_advisory_xact_lock({})", lock_number(self.lease_id))
+    }
+
+    /// The engine's own way to make an account that is a member of the role's groups.
     pub(crate) fn create(&self, role: &Role, verifier: &str) -> String {
         let name = identifier(self.name);
         let limit = role.connection_limit.map_or(-1, i64::from);
@@ -123,7 +137,8 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject<'static> {
-        Subject { name: "a\"b", expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap() }
+        let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        Subject { name: "a\"b", lease_id: Uuid::nil(), expires_at }
     }
 
     #[test]

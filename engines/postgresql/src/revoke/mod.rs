@@ -6,14 +6,18 @@ mod sessions;
 use crate::engine::PostgresEngine;
 use crate::failure::Failure;
 use crate::role::Role;
-use crate::statements::identifiers;
+use crate::statements::{identifier, identifiers, lock_number};
 use secrethub_engine::{EngineError, Result, Revocation};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 /// Accounts that go through the steps together.
 const BATCH: usize = 100;
+/// How long to wait for an issue that is under way.
+const MAKERS_PATIENCE: Duration = Duration::from_secs(10);
 
 impl PostgresEngine {
     /// Ends the accounts of these leases; one result for each.
@@ -54,7 +58,15 @@ impl Batch<'_> {
     /// If the target does not answer: it concerns all that are still standing.
     async fn end(&mut self, names: &[String], revocations: &[Revocation<Role>]) -> Result<()> {
         self.standing = names.to_vec();
-        let found = self.find(names).await?;
+        let mut found = self.find(names).await?;
+        let missing = |(name, one): (&String, &Revocation<Role>)| {
+            (!found.contains_key(name)).then(|| (name.clone(), lock_number(one.lease_id)))
+        };
+        let (missing, locks): (Vec<_>, Vec<_>) = names.iter().zip(revocations).filter_map(missing).unzip();
+        if !missing.is_empty() {
+            self.await_makers(&locks).await?;
+            found.extend(self.find(&missing).await?);
+        }
         self.standing.retain(|name| found.contains_key(name));
         let mut seen = HashSet::new();
         self.standing.retain(|name| seen.insert(name.clone()));
@@ -90,6 +102,23 @@ impl Batch<'_> {
         let query = "SELECT rolname::text, rolcanlogin FROM pg_roles WHERE rolname = ANY($1)";
         let rows = self.engine.ask(query, &[(&names, Type::TEXT_ARRAY)]).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Waits until nobody is making the account of one of these locks: a call that was broken off may have sent its commit.
+    async fn await_makers(&self, locks: &[i64]) -> Result<()> {
+        let until = Instant::now() + MAKERS_PATIENCE;
+        // of all databases, which taking the lock would not do
+        let query = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 \
+             AND ((classid::int8 << 32) | objid::int8) = ANY($1) LIMIT 1";
+        while !self.engine.ask(query, &[(&locks, Type::INT8_ARRAY)]).await?.is_empty() {
+            if Instant::now() > until {
+                return Err(EngineError::retry(
+                    "the target is still at work on issuing what is to be revoked",
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
     }
 
     fn fail(&mut self, name: &str, failure: Failure) {
@@ -129,7 +158,7 @@ impl Batch<'_> {
 }
 
 fn no_login(name: &str) -> String {
-    format!("ALTER ROLE {} NOLOGIN;", crate::statements::identifier(name))
+    format!("ALTER ROLE {} NOLOGIN;", identifier(name))
 }
 
 fn drop_roles(names: &[&str]) -> String {
@@ -138,6 +167,7 @@ fn drop_roles(names: &[&str]) -> String {
 
 /// What is known about how to end one account.
 struct Plan {
+    lease_id: Uuid,
     /// The role's own statements. Those of the role as it is now count, so that a mistake in them can be put right.
     statements: Vec<String>,
     /// Where they are run.
@@ -154,6 +184,7 @@ impl Plan {
         let issued = || serde_json::from_value(handle["revocation_statements"].clone()).unwrap_or_default();
         let owner = role.and_then(Role::owner).map(str::to_owned);
         Self {
+            lease_id: revocation.lease_id,
             statements: role.map_or_else(issued, |role| role.revocation_statements.clone()),
             // a database may be gone with its role; the account's objects are found wherever they are
             database: match role {

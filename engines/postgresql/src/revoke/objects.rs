@@ -46,7 +46,7 @@ impl Batch<'_> {
     pub(super) async fn end_with_objects(&self, name: &str, plan: &Plan) -> StepResult<()> {
         let engine = self.engine;
         let _turn = engine.exclusive.lock().await;
-        let subject = Subject { name, expires_at: DateTime::UNIX_EPOCH };
+        let subject = Subject { name, lease_id: plan.lease_id, expires_at: DateTime::UNIX_EPOCH };
         let statements = subject.revocation(&plan.statements)?;
         if !statements.is_empty() {
             engine.run_foreign(&plan.database, "", &statements).await?;
