@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn an_account_is_a_member_with_an_end_and_a_limit() {
-    let target = Target::new(Admin::Createrole).await;
+    let target = Target::with_database(Admin::Createrole).await;
     let engine = target.engine().await;
     engine.check().await.unwrap();
     let role = role(json!({ "groups": [target.group], "connection_limit": 2 }));
@@ -149,7 +149,7 @@ async fn wrong_configurations_are_refused_by_field() {
 
 #[tokio::test]
 async fn wrong_roles_are_refused_by_field() {
-    let target = Target::new(Admin::Createrole).await;
+    let target = Target::with_database(Admin::Createrole).await;
     let engine = target.engine().await;
     let group = target.group.as_str();
     let create = "CREATE ROLE {{name}} LOGIN PASSWORD {{password}}";

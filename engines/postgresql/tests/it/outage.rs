@@ -50,7 +50,7 @@ async fn one_that_does_not_answer_is_given_up() {
 
 #[tokio::test]
 async fn connections_are_bounded_and_reused() {
-    let target = Target::new(Admin::Superuser).await;
+    let target = Target::with_database(Admin::Superuser).await;
     let engine = target.engine_with(json!({ "max_connections": 2, "database": "postgres" })).await;
     let role = crate::target::role(json!({ "database": target.database, "creation_statements": [
         "CREATE ROLE {{name}} LOGIN PASSWORD {{password}}",

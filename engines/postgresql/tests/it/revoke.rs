@@ -15,8 +15,8 @@ async fn objects_stay_with_the_group_and_sessions_end() {
 }
 
 async fn objects_and_sessions(admin: Admin, role_is_known: bool) {
-    let target = Target::new(admin).await;
-    let other = Target::new(admin).await;
+    let target = Target::with_database(admin).await;
+    let other = Target::with_database(admin).await;
     let grant = format!("GRANT ALL ON SCHEMA public TO \"{}\"", target.group);
     other.root().await.batch_execute(&grant).await.unwrap();
     let engine = target.engine().await;
@@ -113,7 +113,7 @@ async fn one_that_cannot_be_dropped_does_not_keep_the_others() {
 
 #[tokio::test]
 async fn a_locked_table_keeps_its_own_account_only() {
-    let target = Target::new(Admin::Superuser).await;
+    let target = Target::with_database(Admin::Superuser).await;
     let engine = target.engine().await;
     let (held, free) = (lease(), lease());
     let issued = engine.issue(&target.role(), &held).await.unwrap();

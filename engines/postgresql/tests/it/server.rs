@@ -81,6 +81,7 @@ impl Server {
                 "UTF8",
                 "--locale=C",
                 "-N",
+                "--wal-segsize=1",
             ],
         );
         server.start_again();
@@ -138,7 +139,8 @@ impl Server {
 
     pub fn start_again(&self) {
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=off -c max_connections=200 \
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=off -c max_connections=100 -c shared_buffers=16MB \
+             -c autovacuum=off -c max_wal_size=64MB \
              -c log_statement=all -c log_min_messages=debug1 -c ssl=on -c ssl_cert_file={} -c ssl_key_file={}",
             self.port,
             self.path("server.pem"),

@@ -9,7 +9,7 @@ const CREATE: &str = "CREATE ROLE {{name}} LOGIN PASSWORD {{password}} VALID UNT
 
 #[tokio::test]
 async fn statements_of_a_role_are_run_in_its_database() {
-    let target = Target::new(Admin::Superuser).await;
+    let target = Target::with_database(Admin::Superuser).await;
     let root = target.root().await;
     root.batch_execute("CREATE TABLE t (x int); CREATE TABLE notes (what text, who text)").await.unwrap();
     let role = role(json!({
@@ -90,7 +90,7 @@ async fn what_the_target_refuses_at_revocation_is_told_and_can_be_put_right() {
 
 #[tokio::test]
 async fn grants_on_one_table_do_not_collide() {
-    let target = Target::new(Admin::Superuser).await;
+    let target = Target::with_database(Admin::Superuser).await;
     target.root().await.batch_execute("CREATE TABLE t (x int)").await.unwrap();
     let engines = [target.engine().await, target.engine().await];
     let role = role(

@@ -39,7 +39,7 @@ impl Target {
         mark.copy_from_slice(&id.as_bytes()[..5]);
         let target = Self {
             installation: Installation::from_bytes(mark),
-            database: format!("db {tag}"),
+            database: "postgres".to_owned(),
             group: format!("Group {tag}"),
             admin: format!("admin_{tag}"),
             admin_password: format!("first-password-of-{tag}"),
@@ -50,11 +50,9 @@ impl Target {
             Admin::Superuser => "SUPERUSER",
             Admin::Createrole => "CREATEROLE",
         };
-        let Self { database, group, admin, admin_password, .. } = &target;
-        root.batch_execute(&format!("CREATE DATABASE \"{database}\"")).await.unwrap();
+        let Self { group, admin, admin_password, .. } = &target;
         root.batch_execute(&format!(
-            "CREATE ROLE \"{group}\" NOLOGIN; GRANT CREATE ON DATABASE \"{database}\" TO \"{group}\"; \
-             CREATE ROLE {admin} LOGIN {rights} PASSWORD '{admin_password}'"
+            "CREATE ROLE \"{group}\" NOLOGIN; CREATE ROLE {admin} LOGIN {rights} PASSWORD '{admin_password}'"
         ))
         .await
         .unwrap();
@@ -64,8 +62,18 @@ impl Target {
             let grant = format!("GRANT \"{group}\" TO {admin} WITH ADMIN OPTION, INHERIT FALSE");
             root.batch_execute(&grant).await.unwrap();
         }
-        let here = target.root().await;
-        here.batch_execute(&format!("GRANT ALL ON SCHEMA public TO \"{group}\"")).await.unwrap();
+        target
+    }
+
+    /// With a database of its own, in which the group may make tables.
+    pub async fn with_database(admin: Admin) -> Self {
+        let target = Self::new(admin).await;
+        let database = format!("db {}", target.installation);
+        let root = target.root().await;
+        root.batch_execute(&format!("CREATE DATABASE \"{database}\"")).await.unwrap();
+        let target = Self { database, ..target };
+        let grant = format!("GRANT ALL ON SCHEMA public TO \"{}\"", target.group);
+        target.root().await.batch_execute(&grant).await.unwrap();
         target
     }
 
