@@ -1,0 +1,57 @@
+//! A new password for the engine's own account.
+
+use crate::accounts::is_login_refusal;
+use crate::config::Config;
+use crate::engine::PostgresEngine;
+use crate::link::{Access, Link};
+use crate::statements::literal;
+use crate::verifier::Verifier;
+use secrethub_engine::{EngineError, Result};
+
+impl PostgresEngine {
+    /// Lets the engine's account have the password of the proposal, whichever of the two is in force, and logs in with it
+    /// from now on.
+    pub(crate) async fn adopt(&self, proposal: Config) -> Result<()> {
+        proposal.validate()?;
+        let current = self.config();
+        if (&proposal.username, &proposal.host, proposal.port)
+            != (&current.username, &current.host, current.port)
+        {
+            return Err(EngineError::bad_input("username", "a rotation changes nothing but the password"));
+        }
+        let verifier = Verifier::of(&proposal.password).await?;
+        let access = Access::new(&proposal)?;
+        let mut link = self.log_in_anyhow(&access, &proposal.database).await?;
+        // done even if the new one works: a server that trusts everybody takes any password
+        let text = format!("ALTER ROLE SESSION_USER PASSWORD {}", literal(verifier.expose()));
+        link.run(&text).await.map_err(|failure| verifier.hide(failure.error))?;
+        let proven = access.open(&proposal.database).await;
+        proven.map_err(|failure| {
+            let said = failure.error.message;
+            EngineError {
+                message: format!("the new password is set but does not let in: {said}"),
+                ..failure.error
+            }
+        })?;
+        self.pool.change(access);
+        self.set_config(proposal);
+        Ok(())
+    }
+
+    /// With the new password, if an earlier try came that far; otherwise with the old one.
+    async fn log_in_anyhow(&self, access: &Access, database: &str) -> Result<Link> {
+        match access.open(database).await {
+            Ok(link) => return Ok(link),
+            Err(failure) if is_login_refusal(&failure) => {}
+            Err(failure) => return Err(failure.error),
+        }
+        match self.pool.access().open(database).await {
+            Ok(link) => Ok(link),
+            Err(failure) if is_login_refusal(&failure) => {
+                let message = "the target takes neither the old password of the engine's account nor the new one: set one there";
+                Err(EngineError::refused(message))
+            }
+            Err(failure) => Err(failure.error),
+        }
+    }
+}
