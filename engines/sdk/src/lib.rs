@@ -104,6 +104,10 @@ mod secret;
 pub mod template;
 pub mod wire;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "plugin")]
+mod input;
 #[cfg(feature = "plugin")]
 pub mod serve;
 

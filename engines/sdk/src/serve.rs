@@ -1,19 +1,23 @@
 //! The inside of a plugin: a runtime, the frames, one task for each call, and guards around all of it.
 
 use crate::wire::{self, Done, FromEngine, Hello, Operation, Outcome, PROTOCOL, ToEngine};
-use crate::{Engine, EngineError, Live, Result, Revocation};
+use crate::{Engine, EngineError, Live, Result, Revocation, input::parse};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 /// Calls at a time; the server keeps below it.
 const MAX_CALLS: usize = 256;
@@ -23,7 +27,7 @@ const WORKERS: usize = 2;
 /// 0: it ended in order. Nothing unwinds out of it.
 pub fn run<E: Engine>(fd: RawFd, version: &str) -> i32 {
     quiet_panics();
-    let served = std::panic::catch_unwind(AssertUnwindSafe(|| -> io::Result<()> {
+    let served = catch_unwind(AssertUnwindSafe(|| -> io::Result<()> {
         // SAFETY: the host hands over a descriptor that it owns and uses no more, as `secrethub_engine_serve` says
         #[allow(unsafe_code, reason = "a descriptor is all that can go through the plugin's one function")]
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -46,23 +50,40 @@ pub fn run<E: Engine>(fd: RawFd, version: &str) -> i32 {
     }
 }
 
+thread_local! {
+    /// Where this thread panicked last.
+    static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
 /// A panic's message can repeat what it was about; where it happened is said in the answer to the call.
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(|at| format!("{}:{}", at.file(), at.line()));
-        if let Ok(mut last) = PANICKED_AT.lock() {
-            *last = place;
-        }
+        PANICKED_AT.with_borrow_mut(|last| *last = place);
     }));
 }
 
-static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
+/// Work whose panic is an answer like another. The place is known only in a process that [`run`] serves in.
+async fn guarded(work: impl Future<Output = Result<Value>>) -> Result<Value> {
+    let mut work = pin!(work);
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(_) => Poll::Ready(Err(panicked())),
+    })
+    .await
+}
+
+fn panicked() -> EngineError {
+    let place = PANICKED_AT.take().map(|place| format!(" at {place}")).unwrap_or_default();
+    EngineError::retry(format!("the engine panicked{place}"))
+}
 
 /// What all calls share.
 struct Plugin<E> {
     engine: OnceLock<E>,
     answers: mpsc::Sender<FromEngine>,
-    running: Mutex<HashMap<u64, AbortHandle>>,
+    /// Calls that are not answered yet, and how to end each.
+    running: Mutex<HashMap<u64, oneshot::Sender<()>>>,
     places: Semaphore,
 }
 
@@ -85,25 +106,27 @@ pub async fn serve<E: Engine>(
     });
     let mut writer = tokio::spawn(async move {
         while let Some(answer) = queue.recv().await {
-            wire::write(&mut to, &bounded(answer)).await?;
+            to.write_all(&frame(answer)?).await?;
         }
         io::Result::Ok(())
     });
     let mut calls = JoinSet::new();
     loop {
+        // nothing here may end the reading but its own end: half a frame would be lost
         let message = tokio::select! {
             message = wire::read::<ToEngine>(&mut from) => message?,
             // the server no longer reads
             written = &mut writer => return written.unwrap_or_else(|gone| Err(io::Error::other(gone))),
-            Some(_) = calls.join_next() => continue,
         };
+        while calls.try_join_next().is_some() {}
         match message {
             None => return Ok(()),
             Some(ToEngine::Cancel { id }) => plugin.cancel(id),
             Some(ToEngine::Call { id, deadline_ms, operation }) => {
-                let answering = Arc::clone(&plugin);
                 let deadline = Duration::from_millis(deadline_ms);
-                calls.spawn(async move { answering.call(id, deadline, operation).await });
+                // known before the next message, which may cancel it
+                let cancelled = plugin.register(id);
+                calls.spawn(Arc::clone(&plugin).call(id, deadline, operation, cancelled));
             }
         }
     }
@@ -119,63 +142,77 @@ fn hello<E: Engine>(version: &str) -> Hello {
     }
 }
 
-/// The answer, or that it is too long.
-fn bounded(answer: FromEngine) -> FromEngine {
-    match answer {
-        FromEngine::Answer { id, outcome } if wire::encode(&outcome).is_err() => FromEngine::Answer {
-            id,
-            outcome: Outcome::Error(EngineError::refused("the engine's answer is too long for one frame")),
-        },
-        answer => answer,
+/// The answer as a frame, or that it is too long for one.
+fn frame(answer: FromEngine) -> io::Result<Zeroizing<Vec<u8>>> {
+    match (wire::encode(&answer), answer) {
+        (Err(_), FromEngine::Answer { id, .. }) => {
+            let error = EngineError::refused("the engine's answer is too long for one frame");
+            wire::encode(&FromEngine::Answer { id, outcome: Outcome::Error(error) })
+        }
+        (frame, _) => frame,
     }
 }
 
 impl<E: Engine> Plugin<E> {
+    fn register(&self, id: u64) -> oneshot::Receiver<()> {
+        let (cancel, cancelled) = oneshot::channel();
+        if let Ok(mut running) = self.running.lock() {
+            running.insert(id, cancel);
+        }
+        cancelled
+    }
+
     fn cancel(&self, id: u64) {
-        let handle = self.running.lock().ok().and_then(|mut running| running.remove(&id));
-        if let Some(handle) = handle {
-            handle.abort();
+        if let Some(cancel) = self.running.lock().ok().and_then(|mut running| running.remove(&id)) {
+            // if nobody listens, the call has just ended
+            let _ = cancel.send(());
         }
     }
 
-    /// Runs one call to its end, its deadline, its panic or its cancellation, and answers it in any case.
-    async fn call(self: Arc<Self>, id: u64, deadline: Duration, operation: Operation) {
+    /// Runs one call to its end, its deadline, its panic or its cancellation, and answers it in any case. The work has a
+    /// task of its own, so that one that blocks its thread is answered too.
+    async fn call(
+        self: Arc<Self>,
+        id: u64,
+        deadline: Duration,
+        operation: Operation,
+        cancelled: oneshot::Receiver<()>,
+    ) {
         let working = Arc::clone(&self);
-        let work = tokio::spawn(async move {
+        let mut work = JoinSet::new();
+        work.spawn(async move {
             let _place = working.places.acquire().await;
-            tokio::time::timeout(deadline, working.perform(operation)).await
+            guarded(working.perform(operation)).await
         });
-        if let Ok(mut running) = self.running.lock() {
-            running.insert(id, work.abort_handle());
-        }
-        let outcome = match work.await {
-            Ok(Ok(Ok(value))) => Outcome::Ok(value),
-            Ok(Ok(Err(error))) => Outcome::Error(error),
-            Ok(Err(_)) => Outcome::Error(EngineError::retry("the target did not answer in time")),
-            Err(gone) if gone.is_panic() => {
-                let place = PANICKED_AT.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
-                Outcome::Error(EngineError::retry(format!("the engine panicked at {place}")))
-            }
-            Err(_) => Outcome::Error(EngineError::retry("the call was cancelled")),
+        let result = tokio::select! {
+            done = work.join_next() => match done {
+                Some(Ok(result)) => result,
+                _ => Err(panicked()),
+            },
+            () = tokio::time::sleep(deadline) => Err(EngineError::retry("the target did not answer in time")),
+            Ok(()) = cancelled => Err(EngineError::retry("the call was cancelled")),
         };
+        drop(work);
         if let Ok(mut running) = self.running.lock() {
             running.remove(&id);
         }
+        let outcome = result.map_or_else(Outcome::Error, Outcome::Ok);
         // without a reader there is nobody to tell
         let _ = self.answers.send(FromEngine::Answer { id, outcome }).await;
     }
 
     async fn perform(&self, operation: Operation) -> Result<Value> {
+        let connected = || EngineError::refused("the engine is connected already");
         if let Operation::Connect { config, installation } = operation {
+            if self.engine.get().is_some() {
+                return Err(connected());
+            }
             let engine = E::connect(parse(config)?, installation).await?;
-            return match self.engine.set(engine) {
-                Ok(()) => Ok(Value::Null),
-                Err(_) => Err(EngineError::refused("the engine is connected already")),
-            };
+            return self.engine.set(engine).map(|()| Value::Null).map_err(|_| connected());
         }
         let engine = self.engine.get().ok_or_else(|| EngineError::refused("the engine is not connected"))?;
         match operation {
-            Operation::Connect { .. } => Ok(Value::Null),
+            Operation::Connect { .. } => Err(connected()),
             Operation::Check => value(engine.check().await?),
             Operation::CheckRole { role } => value(engine.check_role(&parse(role)?).await?),
             Operation::Issue { role, lease } => value(engine.issue(&parse(role)?, &lease).await?),
@@ -218,24 +255,6 @@ async fn revoke<E: Engine>(engine: &E, revocations: Vec<Revocation<Value>>) -> R
         })
         .collect();
     value(done)
-}
-
-/// A value of the engine's own type, or the name of the field that does not fit.
-fn parse<T: DeserializeOwned>(json: Value) -> Result<T> {
-    serde_path_to_error::deserialize(json).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { String::new() } else { path };
-        EngineError::bad_input(field, plain(&error.into_inner()))
-    })
-}
-
-/// What is wrong, without the value that is wrong: serde repeats texts and numbers in "invalid type" and "invalid value".
-fn plain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(", expected ") {
-        Some((_, expected)) if text.starts_with("invalid ") => format!("is not {expected}"),
-        _ => text,
-    }
 }
 
 fn value(result: impl Serialize) -> Result<Value> {

@@ -158,17 +158,16 @@ pub async fn write<T: Serialize>(out: &mut (impl AsyncWrite + Unpin), message: &
     out.write_all(&encode(message)?).await
 }
 
-/// Receives one message; `None` at the orderly end.
+/// Receives one message; `None` at the orderly end. Not to be dropped halfway: what was read of a frame would be lost.
 ///
 /// # Errors
-/// As the socket; `InvalidData` if the frame is too long or does not parse. What came is not repeated.
+/// As the socket; `UnexpectedEof` if it ends within a frame; `InvalidData` if the frame is too long or does not parse. What came is not repeated.
 pub async fn read<T: DeserializeOwned>(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<T>> {
     let mut length = [0; 4];
-    match from.read_exact(&mut length).await {
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+    if from.read(&mut length[..1]).await? == 0 {
+        return Ok(None);
     }
+    from.read_exact(&mut length[1..]).await?;
     let length = u32::from_be_bytes(length) as usize;
     if length > MAX_FRAME {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long"));
