@@ -123,15 +123,3 @@ async fn how_the_process_ended_is_the_reason() {
     let outcome = connection.call(Operation::Check, soon()).await;
     assert!(matches!(outcome, Err(Failure::Gone(end)) if end == told));
 }
-
-#[test]
-fn an_engines_words_are_bounded_and_on_one_line() {
-    let error = EngineError {
-        kind: ErrorKind::Refused,
-        message: format!("a\nb\u{1b}[31m{}", "x".repeat(9000)),
-        field: Some("of something else".to_owned()),
-    };
-    let tidy = tidy(error);
-    assert!(tidy.message.starts_with("a b [31mx") && tidy.message.len() == 500);
-    assert_eq!(tidy.field, None);
-}

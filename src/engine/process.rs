@@ -1,7 +1,8 @@
 //! One engine's process: started, greeted, and ended with the handle.
 
-use super::connection::{Connection, End};
+use super::connection::Connection;
 use super::host::{LIBRARY, SOCKET};
+use super::outcome::End;
 use super::types::{EngineSettings, PluginPin, SandboxPolicy};
 use super::{level, starter::Starter};
 use command_fds::{CommandFdExt, FdMapping};

@@ -98,6 +98,19 @@ async fn without_a_hash_the_first_one_counts() {
     assert!(is_unavailable(&ask(&engines, &target, role("nothing", ""), PATIENCE).await));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_takes_long_keeps_nobody_from_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let engines = start(settings(vec![pin(&copy(folder.path(), "silent")), pin(&hostile())]));
+    let describing = tokio::spawn({
+        let engines = engines.clone();
+        async move { engines.describe().await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(ask(&engines, &plain(), role("nothing", ""), Duration::from_secs(8)).await.is_ok());
+    assert!(!describing.is_finished());
+}
+
 #[test]
 fn nobody_else_can_start_an_engines_process() {
     let ended =

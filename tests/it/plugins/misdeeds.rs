@@ -9,9 +9,14 @@ async fn misdeed(deed: &str) {
     let engines = engines();
     let (bad, other) = (plain(), plain());
     let (first, bystander) = (pid(&engines, &bad).await, pid(&engines, &other).await);
+    let misbehaving = async {
+        let outcome = ask(&engines, &bad, role(deed, ""), PATIENCE).await;
+        assert!(engines.is_open(bad.id).is_some(), "{deed}: the next start has to wait");
+        outcome
+    };
     let together = tokio::join!(
         ask(&engines, &bad, role("sleep", "30000"), PATIENCE),
-        ask(&engines, &bad, role(deed, ""), PATIENCE),
+        misbehaving,
         ask(&engines, &other, role("sleep", "500"), PATIENCE),
     );
     assert!(is_unavailable(&together.0), "{deed}: calls of the same process fail: {:?}", together.0);
@@ -20,7 +25,6 @@ async fn misdeed(deed: &str) {
     gone(first).await;
     let health = engines.health(bad.id);
     assert_eq!(health.status, HealthStatus::Degraded, "{deed}: {health:?}");
-    assert!(engines.is_open(bad.id).is_some(), "{deed}: the next start has to wait");
     assert_ne!(pid_again(&engines, &bad).await, first, "{deed}");
     assert_eq!(engines.health(bad.id).status, HealthStatus::Healthy);
     assert_eq!(pid(&engines, &other).await, bystander, "{deed}: others go on in their process");
