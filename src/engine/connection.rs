@@ -1,10 +1,10 @@
 //! The server's side of the socket to one engine's process: calls go out with an id, answers come back in any order, and
 //! whatever is not the protocol ends the connection.
 
-use super::types::CallError;
+use super::outcome::{End, Failure, tidy};
 use parking_lot::Mutex;
+use secrethub_engine::EngineError;
 use secrethub_engine::wire::{self, FromEngine, Operation, Outcome, ToEngine};
-use secrethub_engine::{EngineError, ErrorKind};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io;
@@ -27,36 +27,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
 type Frame = Zeroizing<Vec<u8>>;
-
-/// Why a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct End {
-    pub message: &'static str,
-    /// For the log: how the process ended.
-    pub detail: Option<String>,
-    /// Whether the process is to blame.
-    pub failure: bool,
-}
-
-impl End {
-    pub fn failure(message: &'static str) -> Self {
-        Self { message, detail: None, failure: true }
-    }
-
-    pub fn stopped() -> Self {
-        Self { message: "the engine was stopped", detail: None, failure: false }
-    }
-}
-
-/// Why a call gave nothing.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Engine(EngineError),
-    /// The process is gone.
-    Gone(End),
-    /// It did not answer in time.
-    Late,
-}
 
 pub(super) struct Connection {
     shared: Arc<Shared>,
@@ -274,26 +244,6 @@ impl Place {
         match self {
             Self::Waiting(_) => None,
             Self::Cancelled(due) => Some(*due),
-        }
-    }
-}
-
-/// An engine's words are shown to callers: bounded, and on one line.
-fn tidy(error: EngineError) -> EngineError {
-    let line = |text: String, most: usize| -> String {
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
-    };
-    // a field belongs to bad input
-    let field = error.field.filter(|_| error.kind == ErrorKind::BadInput).map(|field| line(field, 200));
-    EngineError { kind: error.kind, message: line(error.message, 500), field }
-}
-
-impl From<Failure> for CallError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Engine(error) => Self::Engine(error),
-            Failure::Gone(end) => Self::unavailable(format!("{}: try again shortly", end.message)),
-            Failure::Late => Self::unavailable("the engine did not answer in time: try again shortly"),
         }
     }
 }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn each_lane_is_bounded_and_none_takes_places_of_the_other() {
         let lanes = Lanes::new();
         let end = || Instant::now() + Duration::from_secs(1);
@@ -84,7 +84,7 @@ mod tests {
         assert!(lanes.enter(Lane::Background, end()).await.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn those_who_wait_are_bounded() {
         let lanes = Lanes::new();
         let end = Instant::now() + Duration::from_secs(60);

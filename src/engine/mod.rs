@@ -11,6 +11,7 @@ mod connection;
 pub mod host;
 mod lanes;
 mod level;
+mod outcome;
 mod process;
 mod registry;
 mod slot;
@@ -24,7 +25,7 @@ pub use types::{
 };
 
 use crate::model::clock::Clock;
-use connection::Failure;
+use outcome::Failure;
 use parking_lot::Mutex;
 use process::{Process, Tenure};
 use registry::Registry;

@@ -1,7 +1,8 @@
 //! One engine's process: started, greeted, and ended with the handle.
 
-use super::connection::{Connection, End};
+use super::connection::Connection;
 use super::host::{LIBRARY, SOCKET};
+use super::outcome::End;
 use super::types::{EngineSettings, PluginPin, SandboxPolicy};
 use super::{level, starter::Starter};
 use command_fds::{CommandFdExt, FdMapping};
@@ -10,6 +11,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,6 +25,8 @@ use tokio_util::task::TaskTracker;
 
 /// How long a process may take until its plugin has said what it is.
 const HANDSHAKE: Duration = Duration::from_secs(15);
+/// How long what an ended process has said may take to be read.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// The longest texts of a plugin about itself.
 const MAX_KIND: usize = 64;
 const MAX_VERSION: usize = 64;
@@ -104,12 +108,7 @@ pub(super) async fn start(
 
     let stream = UnixStream::from_std(ours).map_err(|_| no_socket())?;
     let (mut from, to) = stream.into_split();
-    let greeted = tokio::select! {
-        greeted = timeout(HANDSHAKE, greet(&mut from)) => greeted
-            .unwrap_or_else(|_| Err("the plugin did not say what it is in time".to_owned())),
-        () = tenure.closing.cancelled() => Err(ended_early(&cause)),
-    };
-    let (sandbox, hello) = greeted?;
+    let (sandbox, hello) = greeted(&mut from, &tenure.closing, &cause).await?;
     if settings.sandbox == SandboxPolicy::Required && !level::lacking(&sandbox).is_empty() {
         return Err("the process is not confined as required".to_owned());
     }
@@ -189,6 +188,24 @@ fn ended_early(cause: &OnceLock<End>) -> String {
     match cause.get().and_then(|end| end.detail.as_deref()) {
         Some(detail) => format!("the process ended before the plugin said what it is ({detail})"),
         None => "the engine was stopped".to_owned(),
+    }
+}
+
+/// What is said first, within a time limit, or why nothing is.
+async fn greeted(
+    from: &mut (impl AsyncRead + Unpin),
+    closing: &CancellationToken,
+    cause: &OnceLock<End>,
+) -> Result<(Sandbox, Hello), String> {
+    let mut greeting = pin!(greet(from));
+    tokio::select! {
+        greeted = timeout(HANDSHAKE, &mut greeting) => greeted
+            .unwrap_or_else(|_| Err("the plugin did not say what it is in time".to_owned())),
+        // what it said before it ended is still to be read
+        () = closing.cancelled() => match timeout(LAST_WORDS, &mut greeting).await {
+            Ok(Err(reason)) if cause.get().is_some() => Err(reason),
+            _ => Err(ended_early(cause)),
+        },
     }
 }
 

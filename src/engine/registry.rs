@@ -9,8 +9,10 @@ use parking_lot::Mutex;
 use secrethub_engine::wire::{Hello, Sandbox};
 use serde_json::Value;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How long a plugin that could not be described is left alone before it is tried again.
@@ -146,12 +148,14 @@ impl Plugin {
 pub(super) struct Registry {
     plugins: Vec<Arc<Plugin>>,
     describing: tokio::sync::Mutex<()>,
+    /// Told of each plugin that has said what it is.
+    described: Notify,
 }
 
 impl Registry {
     pub fn new(pins: &[PluginPin]) -> Self {
         let plugins = pins.iter().cloned().map(Plugin::new).map(Arc::new).collect();
-        Self { plugins, describing: tokio::sync::Mutex::new(()) }
+        Self { plugins, describing: tokio::sync::Mutex::new(()), described: Notify::new() }
     }
 
     pub fn infos(&self) -> Vec<PluginInfo> {
@@ -166,11 +170,20 @@ impl Registry {
         starter: &Starter,
         tenure: &Tenure,
     ) -> Option<Arc<Plugin>> {
-        if let Some(plugin) = self.find(kind) {
-            return Some(plugin);
+        let mut describing = pin!(self.describe(settings, starter, tenure));
+        loop {
+            let mut described = pin!(self.described.notified());
+            // from here on none is missed
+            described.as_mut().enable();
+            if let Some(plugin) = self.find(kind) {
+                return Some(plugin);
+            }
+            tokio::select! {
+                () = &mut describing => return self.find(kind),
+                // a plugin that takes long keeps nobody from another
+                () = described => {}
+            }
         }
-        self.describe(settings, starter, tenure).await;
-        self.find(kind)
     }
 
     /// The first that says so has the kind.
@@ -185,6 +198,7 @@ impl Registry {
         let asking = due.iter().map(|plugin| async {
             // the process is not needed; what it said is kept
             let _ = plugin.start(settings, starter, tenure).await;
+            self.described.notify_waiters();
         });
         futures_util::future::join_all(asking).await;
         self.find_duplicates();

@@ -1,8 +1,8 @@
 //! One configured engine: its process if it has one, its places, its breaker and its health.
 
 use super::breaker::{Admission, Breaker};
-use super::connection::{End, Failure};
 use super::lanes::Lanes;
+use super::outcome::{End, Failure};
 use super::process::{Process, Tenure};
 use super::types::{CallError, Health, HealthStatus};
 use crate::model::clock::Clock;

@@ -1,7 +1,7 @@
 //! Starting a process for a configured engine, and watching over it until it ends.
 
 use super::Inner;
-use super::connection::{End, Failure};
+use super::outcome::{End, Failure};
 use super::process::{Process, Tenure};
 use super::slot::Slot;
 use super::types::{CallError, Target};

@@ -16,6 +16,13 @@ const ARCH: TargetArch = TargetArch::aarch64;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!("the engine host knows the system calls of x86_64 and aarch64 only");
 
+// calls of later kernels that the C library's headers do not have everywhere; the same number on every architecture
+const FCHMODAT2: libc::c_long = 452;
+const SETXATTRAT: libc::c_long = 463;
+const REMOVEXATTRAT: libc::c_long = 466;
+const OPEN_TREE_ATTR: libc::c_long = 467;
+const FILE_SETATTR: libc::c_long = 469;
+
 /// Never answered with anything but `EPERM`.
 const DENIED: &[libc::c_long] = &[
     // other processes: their memory, descriptors, signals, priorities
@@ -44,6 +51,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_move_mount,
     libc::SYS_mount_setattr,
     libc::SYS_open_tree,
+    OPEN_TREE_ATTR,
     libc::SYS_fsopen,
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
@@ -102,7 +110,10 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_truncate,
     libc::SYS_fchmod,
     libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
+    FCHMODAT2,
+    SETXATTRAT,
+    REMOVEXATTRAT,
+    FILE_SETATTR,
     libc::SYS_fchown,
     libc::SYS_fchownat,
     libc::SYS_utimensat,
@@ -200,8 +211,8 @@ fn conditional(own: u64) -> Result<Vec<(i64, Vec<SeccompRule>)>, BackendError> {
 const PRCTL: &[u64] = &[1, 4, 28, 35, 36, 0x5961_6d61];
 /// `F_SETOWN`, `F_SETSIG`, `F_SETOWN_EX`.
 const FCNTL: &[u64] = &[8, 10, 15];
-/// `TIOCSTI`, `TIOCLINUX`, `FIOSETOWN`, `SIOCSPGRP`.
-const IOCTL: &[u64] = &[0x5412, 0x541c, 0x8901, 0x8902];
+/// `TIOCSTI`, `TIOCLINUX`, `FIOSETOWN`, `SIOCSPGRP`, `FS_IOC_SETFLAGS`, `FS_IOC_FSSETXATTR`.
+const IOCTL: &[u64] = &[0x5412, 0x541c, 0x8901, 0x8902, 0x4008_6602, 0x401c_5820];
 
 /// What depends on the number alone: `clone3`, whose flags a filter cannot see, does not exist, and the C library falls back to
 /// `clone`; nor do the calls of the x32 interface, which have other numbers than those above.

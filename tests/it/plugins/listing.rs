@@ -62,6 +62,12 @@ fn problem(info: PluginInfo) -> String {
     info.problem.unwrap_or_default()
 }
 
+/// Ends the process; the checked bytes go with it, which takes a moment.
+async fn forget(engines: &Engines, target: &Target) {
+    engines.stop(target.id).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_changes_is_not_loaded_and_works_again_once_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +78,7 @@ async fn a_file_that_changes_is_not_loaded_and_works_again_once_it_is_back() {
     let first = pid(&engines, &target).await;
     std::fs::write(&file, b"changed under a running server").unwrap();
     assert_eq!(pid(&engines, &target).await, first, "what runs goes on");
-    engines.stop(target.id).await;
+    forget(&engines, &target).await;
     let outcome = ask(&engines, &target, role("nothing", ""), PATIENCE).await;
     assert!(
         matches!(&outcome, Err(CallError::Unavailable { message, .. }) if message.contains("SHA-256")),
@@ -94,8 +100,21 @@ async fn without_a_hash_the_first_one_counts() {
     pid(&engines, &target).await;
     assert_eq!(engines.plugins()[0].sha256, pin(&file).sha256.unwrap());
     std::fs::copy(copy(folder.path(), "other"), &file).unwrap();
-    engines.stop(target.id).await;
+    forget(&engines, &target).await;
     assert!(is_unavailable(&ask(&engines, &target, role("nothing", ""), PATIENCE).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_takes_long_keeps_nobody_from_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let engines = start(settings(vec![pin(&copy(folder.path(), "silent")), pin(&hostile())]));
+    let describing = tokio::spawn({
+        let engines = engines.clone();
+        async move { engines.describe().await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(ask(&engines, &plain(), role("nothing", ""), Duration::from_secs(8)).await.is_ok());
+    assert!(!describing.is_finished());
 }
 
 #[test]
