@@ -89,6 +89,24 @@ async fn what_the_target_refuses_at_revocation_is_told_and_can_be_put_right() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_gone_does_not_keep_its_accounts() {
+    let target = Target::with_database(Admin::Superuser).await;
+    let engine = target.engine_with(json!({ "database": "postgres" })).await;
+    let role = role(json!({
+        "database": target.database,
+        "creation_statements": [CREATE],
+        "revocation_statements": ["SELECT 1"],
+    }));
+    let lease = lease();
+    engine.issue(&role, &lease).await.unwrap();
+    let root = target.server.root("postgres").await;
+    root.batch_execute(&format!("DROP DATABASE \"{}\" WITH (FORCE)", target.database)).await.unwrap();
+    engine.revoke(&Revocation { role: Some(role), ..revocation(&lease) }).await.unwrap();
+    let accounts = engine.list().await.unwrap();
+    assert!(accounts.is_empty(), "{accounts:?}");
+}
+
+#[tokio::test]
 async fn grants_on_one_table_do_not_collide() {
     let target = Target::with_database(Admin::Superuser).await;
     target.root().await.batch_execute("CREATE TABLE t (x int)").await.unwrap();
