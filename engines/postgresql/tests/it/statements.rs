@@ -108,8 +108,15 @@ async fn a_database_that_is_gone_does_not_keep_its_accounts() {
 
 #[tokio::test]
 async fn grants_on_one_table_do_not_collide() {
-    let target = Target::with_database(Admin::Superuser).await;
-    target.root().await.batch_execute("CREATE TABLE t (x int)").await.unwrap();
+    for admin in [Admin::Superuser, Admin::Createrole] {
+        grants_on_one_table(admin).await;
+    }
+}
+
+async fn grants_on_one_table(admin: Admin) {
+    let target = Target::with_database(admin).await;
+    let table = format!("CREATE TABLE t (x int); ALTER TABLE t OWNER TO {}", target.admin);
+    target.root().await.batch_execute(&table).await.unwrap();
     let engines = [target.engine().await, target.engine().await];
     let role = role(
         json!({ "creation_statements": [CREATE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {{name}}"] }),
