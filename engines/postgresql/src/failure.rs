@@ -63,6 +63,10 @@ impl Failure {
                 EngineError::refused("the target asks for a kind of login that the engine does not have")
             }
             _ => EngineError::retry(match cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
+                // the system has no kind for it
+                Some(io) if io.to_string().contains("lookup address") => {
+                    "the target cannot be reached: the name of its host cannot be resolved".to_owned()
+                }
                 Some(io) => format!("the target cannot be reached: {}", io.kind()),
                 None => "the target cannot be reached".to_owned(),
             }),

@@ -59,15 +59,18 @@ impl Batch<'_> {
     async fn end(&mut self, names: &[String], revocations: &[Revocation<Role>]) -> Result<()> {
         self.standing = names.to_vec();
         let mut found = self.find(names).await?;
-        let missing = |(name, one): (&String, &Revocation<Role>)| {
-            (!found.contains_key(name)).then(|| (name.clone(), lock_number(one.lease_id)))
-        };
-        let (missing, locks): (Vec<_>, Vec<_>) = names.iter().zip(revocations).filter_map(missing).unzip();
+        let missing: HashMap<i64, &String> = names
+            .iter()
+            .zip(revocations)
+            .filter(|(name, _)| !found.contains_key(*name))
+            .map(|(name, one)| (lock_number(one.lease_id), name))
+            .collect();
         if !missing.is_empty() {
-            self.await_makers(&locks).await?;
+            self.await_makers(&missing).await?;
+            let missing: Vec<String> = missing.into_values().cloned().collect();
             found.extend(self.find(&missing).await?);
         }
-        self.standing.retain(|name| found.contains_key(name));
+        self.standing.retain(|name| found.contains_key(name) && !self.failed.contains_key(name));
         let mut seen = HashSet::new();
         self.standing.retain(|name| seen.insert(name.clone()));
 
@@ -104,21 +107,27 @@ impl Batch<'_> {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Waits until nobody is making the account of one of these locks: a call that was broken off may have sent its commit.
-    async fn await_makers(&self, locks: &[i64]) -> Result<()> {
+    /// Waits until nobody is making one of these accounts: a call that was broken off may have sent its commit.
+    async fn await_makers(&mut self, names: &HashMap<i64, &String>) -> Result<()> {
         let until = Instant::now() + MAKERS_PATIENCE;
+        let locks: Vec<i64> = names.keys().copied().collect();
         // of all databases, which taking the lock would not do
-        let query = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 \
-             AND ((classid::int8 << 32) | objid::int8) = ANY($1) LIMIT 1";
-        while !self.engine.ask(query, &[(&locks, Type::INT8_ARRAY)]).await?.is_empty() {
+        let query = "SELECT lock FROM (SELECT (classid::int8 << 32) | objid::int8 AS lock FROM pg_locks \
+             WHERE locktype = 'advisory' AND objsubid = 1) AS held WHERE lock = ANY($1)";
+        loop {
+            let rows = self.engine.ask(query, &[(&locks, Type::INT8_ARRAY)]).await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
             if Instant::now() > until {
-                return Err(EngineError::retry(
-                    "the target is still at work on issuing what is to be revoked",
-                ));
+                for name in rows.iter().filter_map(|row| names.get(&row.get(0))) {
+                    let message = "the target is still at work on issuing what is to be revoked";
+                    self.fail(name, EngineError::retry(message).into());
+                }
+                return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Ok(())
     }
 
     fn fail(&mut self, name: &str, failure: Failure) {

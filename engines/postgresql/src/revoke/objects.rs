@@ -9,6 +9,7 @@ use crate::statements::{Subject, identifier};
 use chrono::DateTime;
 use secrethub_engine::Result;
 use std::collections::HashSet;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 /// How long handing over waits for a lock. Whoever issues by statements of a role's own waits with it, and it will be tried
@@ -49,7 +50,11 @@ impl Batch<'_> {
         let subject = Subject { name, lease_id: plan.lease_id, expires_at: DateTime::UNIX_EPOCH };
         let statements = subject.revocation(&plan.statements)?;
         if !statements.is_empty() {
-            engine.run_foreign(&plan.database, "", &statements).await?;
+            match engine.run_foreign(&plan.database, "", &statements).await {
+                // what they were about is gone with its database
+                Err(failure) if failure.is(&SqlState::INVALID_CATALOG_NAME) => {}
+                done => done?,
+            }
         }
         let databases: Vec<String> = {
             let names = [name];

@@ -49,6 +49,15 @@ async fn one_that_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_host_without_an_address_is_told() {
+    let target = Target::new(Admin::Superuser).await;
+    let engine = target.engine_with(json!({ "host": "no-such-host.invalid" })).await;
+    let error = engine.check().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Retry);
+    assert!(error.message.contains("cannot be resolved") && !error.message.contains("invalid"), "{error}");
+}
+
+#[tokio::test]
 async fn connections_are_bounded_and_reused() {
     let target = Target::with_database(Admin::Superuser).await;
     let engine = target.engine_with(json!({ "max_connections": 2, "database": "postgres" })).await;

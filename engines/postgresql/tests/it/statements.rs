@@ -89,9 +89,34 @@ async fn what_the_target_refuses_at_revocation_is_told_and_can_be_put_right() {
 }
 
 #[tokio::test]
-async fn grants_on_one_table_do_not_collide() {
+async fn a_database_that_is_gone_does_not_keep_its_accounts() {
     let target = Target::with_database(Admin::Superuser).await;
-    target.root().await.batch_execute("CREATE TABLE t (x int)").await.unwrap();
+    let engine = target.engine_with(json!({ "database": "postgres" })).await;
+    let role = role(json!({
+        "database": target.database,
+        "creation_statements": [CREATE],
+        "revocation_statements": ["SELECT 1"],
+    }));
+    let lease = lease();
+    engine.issue(&role, &lease).await.unwrap();
+    let root = target.server.root("postgres").await;
+    root.batch_execute(&format!("DROP DATABASE \"{}\" WITH (FORCE)", target.database)).await.unwrap();
+    engine.revoke(&Revocation { role: Some(role), ..revocation(&lease) }).await.unwrap();
+    let accounts = engine.list().await.unwrap();
+    assert!(accounts.is_empty(), "{accounts:?}");
+}
+
+#[tokio::test]
+async fn grants_on_one_table_do_not_collide() {
+    for admin in [Admin::Superuser, Admin::Createrole] {
+        grants_on_one_table(admin).await;
+    }
+}
+
+async fn grants_on_one_table(admin: Admin) {
+    let target = Target::with_database(admin).await;
+    let table = format!("CREATE TABLE t (x int); ALTER TABLE t OWNER TO {}", target.admin);
+    target.root().await.batch_execute(&table).await.unwrap();
     let engines = [target.engine().await, target.engine().await];
     let role = role(
         json!({ "creation_statements": [CREATE, "GRANT ALL ON ALL TABLES IN SCHEMA public TO {{name}}"] }),
