@@ -86,11 +86,28 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for Failure {
             SdkError::DispatchFailure(_) => Self::new(Cause::Passing, "AWS cannot be reached"),
             SdkError::ServiceError(answer) => {
                 let status = answer.raw().status().as_u16();
-                of_service(answer.err().code(), answer.err().message(), status)
+                match answer.err().code() {
+                    Some(code) => of_service(Some(code), answer.err().message(), status),
+                    None => {
+                        let text =
+                            answer.raw().body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+                        let message = element(&text, "Message");
+                        of_service(element(&text, "Code").as_deref(), message.as_deref(), status)
+                    }
+                }
             }
             _ => Self::unreadable(),
         }
     }
+}
+
+/// What the first element of this name contains. For answers that the SDK finds no error in, since it is not where AWS has it:
+/// a gateway's, say.
+fn element(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
+    Some(text.replace("&amp;", "&"))
 }
 
 /// Sorts a service's own error.
@@ -214,6 +231,15 @@ mod tests {
         let said = "The Canonical String should have been 'x-amz-security-token:hunter2'";
         let failure = of_service(Some("SignatureDoesNotMatch"), Some(said), 403);
         assert!(!failure.message.contains("hunter2"));
+    }
+
+    #[test]
+    fn errors_are_found_where_aws_does_not_have_them() {
+        let xml =
+            "<E><Errors><Error><Code>AccessDenied</Code><Message>a &amp;lt; b</Message></Error></Errors></E>";
+        assert_eq!(element(xml, "Code").as_deref(), Some("AccessDenied"));
+        assert_eq!(element(xml, "Message").as_deref(), Some("a &lt; b"));
+        assert_eq!(element("<html>", "Code"), None);
     }
 
     #[test]

@@ -81,9 +81,14 @@ pub async fn rotate(current: &Arc<Account>, proposed: &Account, switch: impl FnO
         ));
     }
     let bound = proposed.config.key_wait().max(LEAST_WAIT);
-    if let Err(failure) = keys::wait(bound, || proves_itself(&proposed.clients)).await {
-        return Err(refused_key(current, &proposed.config.access_key_id, failure).await);
+    if proves_itself(&proposed.clients).await.is_err_and(|failure| failure.cause == Cause::Key)
+        && is_gone(current, &proposed.config.access_key_id).await
+    {
+        return Err(EngineError::refused("the proposed access key is gone: begin the rotation anew"));
     }
+    keys::wait(bound, || proves_itself(&proposed.clients)).await.map_err(|failure| {
+        EngineError::retry(format!("the proposed access key does not work yet: {}", failure.message))
+    })?;
     let user = own_user(proposed).await?;
     // the old key may have been deleted by an earlier attempt: then there is nothing to compare with
     match own_user(current).await {
@@ -122,17 +127,8 @@ async fn proves_itself(clients: &Clients) -> Result<(), Failure> {
     }
 }
 
-/// Why a proposed key does not work: too new, or gone.
-async fn refused_key(current: &Account, id: &str, failure: Failure) -> EngineError {
-    let error = EngineError::retry(format!("the proposed access key does not work yet: {}", failure.message));
-    if failure.cause != Cause::Key || current.config.access_key_id == id {
-        return error;
-    }
-    let Ok(user) = own_user(current).await else { return error };
-    match keys::list(&current.clients.iam, &user).await {
-        Ok(Some(ids)) if !ids.iter().any(|other| other == id) => {
-            EngineError::refused("the proposed access key is gone: begin the rotation anew")
-        }
-        _ => error,
-    }
+/// Whether the engine's user is known not to have this key. One that is merely new is listed already.
+async fn is_gone(current: &Account, id: &str) -> bool {
+    let Ok(user) = own_user(current).await else { return false };
+    matches!(keys::list(&current.clients.iam, &user).await, Ok(Some(ids)) if !ids.iter().any(|other| other == id))
 }

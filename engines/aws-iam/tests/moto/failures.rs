@@ -32,7 +32,7 @@ async fn what_fails_in_the_middle_leaves_nothing_and_names_the_field() {
     let moto = Moto::start().await;
     let engine = moto.engine().await;
     let missing = format!("arn:aws:iam::{ACCOUNT}:policy/missing");
-    let malformed = json!({ "Statement": [{ "Effect": "Allow", "Action": "no colon", "Resource": "*" }] });
+    let malformed = json!({ "Statement": [{ "Effect": "Allow", "Action": "nocolon", "Resource": "*" }] });
     for (json, field) in [
         (json!({ "groups": ["missing"], "policies": { "p": document(&["iam:*"]) } }), "iam_user.groups[0]"),
         (json!({ "managed_policies": [missing] }), "iam_user.managed_policies[0]"),
@@ -151,7 +151,7 @@ async fn what_a_user_made_for_itself_does_not_keep_it() {
     let number = made.virtual_mfa_device().unwrap().serial_number().to_owned();
     let enabled = admin.enable_mfa_device().user_name(name).serial_number(number);
     enabled.authentication_code1("123456").authentication_code2("234567").send().await.unwrap();
-    let ssh = admin.upload_ssh_public_key().user_name(name).ssh_public_key_body("ssh-rsa AAAA");
+    let ssh = admin.upload_ssh_public_key().user_name(name).ssh_public_key_body("ssh-rsa");
     ssh.send().await.unwrap();
     engine.revoke(&revocation(&lease)).await.unwrap();
     assert_eq!(moto.users().await, ["engine", "admin"]);

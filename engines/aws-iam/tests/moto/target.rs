@@ -1,4 +1,7 @@
 //! moto as a process, and what tests do there around the engine.
+//!
+//! With enforcement on, moto takes no signature over a form with a space in it, and answers errors of permission where the SDK does
+//! not look for them. It knows neither conditions nor permissions boundaries.
 
 use aws_sdk_iam::config::{BehaviorVersion, Credentials, Region};
 use chrono::{TimeDelta, Utc};
