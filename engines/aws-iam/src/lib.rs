@@ -93,11 +93,11 @@ impl Engine for AwsIam {
     }
 
     async fn check(&self) -> Result<()> {
-        checks::account(&*self.account()).await
+        checks::account(&self.account()).await
     }
 
     async fn check_role(&self, role: &Role) -> Result<()> {
-        checks::role(&*self.account(), role).await
+        checks::role(&self.account(), role).await
     }
 
     async fn issue(&self, role: &Role, lease: &Lease) -> Result<Issued> {
@@ -117,7 +117,7 @@ impl Engine for AwsIam {
     async fn renew(&self, role: &Role, lease: &Lease, handle: &Value) -> Result<()> {
         match role.kind()? {
             Kind::User(role) if !is_session(handle) => {
-                users::renew(&*self.account(), &self.name(lease.id), role, lease.expires_at).await
+                users::renew(&self.account(), &self.name(lease.id), role, lease.expires_at).await
             }
             _ => Err(EngineError::refused("credentials of STS cannot be renewed: request new ones")),
         }
@@ -156,7 +156,7 @@ impl Engine for AwsIam {
     }
 
     async fn list(&self) -> Result<Vec<Named>> {
-        let names = checks::users(&*self.account()).await?;
+        let names = checks::users(&self.account()).await?;
         let lease = |name: &String| self.names.lease_of(&self.installation, name);
         Ok(names
             .into_iter()
@@ -165,7 +165,7 @@ impl Engine for AwsIam {
     }
 
     async fn propose_root(&self) -> Result<Config> {
-        root::propose(&*self.account()).await
+        root::propose(&self.account()).await
     }
 
     async fn rotate_root(&self, proposal: Config) -> Result<()> {
