@@ -83,7 +83,10 @@ impl<E: ProvideErrorMetadata> From<SdkError<E>> for Failure {
                 Self::new(Cause::Refused, "the request cannot be made: check the region and the endpoints")
             }
             SdkError::TimeoutError(_) => Self::new(Cause::Passing, "AWS did not answer in time"),
-            SdkError::DispatchFailure(_) => Self::new(Cause::Passing, "AWS cannot be reached"),
+            SdkError::DispatchFailure(_) => Self::new(
+                Cause::Passing,
+                "AWS cannot be reached: check the network, the endpoints and their certificates",
+            ),
             SdkError::ServiceError(answer) => {
                 let status = answer.raw().status().as_u16();
                 match answer.err().code() {

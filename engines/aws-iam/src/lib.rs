@@ -3,8 +3,9 @@
 //! A role issues one of three things:
 //!
 //! - **`iam_user`**: an IAM user named after the lease, with one access key, and with the groups, policies, boundary and tags that
-//!   the role says. Credentials: `access_key_id`, `secret_access_key`, `user_name`, `user_arn`. Revoking deletes the user. New keys
-//!   take AWS some seconds to know everywhere: they are handed out when STS accepts them.
+//!   the role says. Credentials: `access_key_id`, `secret_access_key`, `user_name`, `user_arn`. Revoking deletes the user. What is
+//!   new or deleted takes AWS some seconds to know everywhere: keys are handed out when STS accepts them, and a deleted one may
+//!   work that much longer in places.
 //! - **`assume_role`** and **`federation_token`**: temporary credentials of STS with a `session_token`, that AWS ends when the lease
 //!   ends (`ends_at`; a lease of 15 minutes may be exceeded by the moment that the request took). They cannot be renewed. AWS has no
 //!   way to end a single one sooner, so revoking succeeds with nothing done, and **they work until `ends_at` all the same**.
@@ -18,8 +19,8 @@
 //! sessions: `sts:AssumeRole` or `sts:GetFederationToken`. To rotate its own key: `iam:ListAccessKeys`, `CreateAccessKey`,
 //! `DeleteAccessKey` and `GetAccessKeyLastUsed` on itself.
 //!
-//! Passwords of long-lived accounts cannot be rotated here: AWS makes the secrets of access keys itself, and takes none that was
-//! stored before.
+//! Keys of long-lived accounts cannot be rotated here, nor lost ones restored: AWS makes the secrets of access keys itself, and
+//! takes none that was stored before.
 
 mod checks;
 mod clients;
@@ -48,11 +49,15 @@ use secrethub_engine::{
 };
 use serde_json::Value;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use users::NewUser;
 use uuid::Uuid;
 
 /// Users that are deleted at a time: IAM bears few calls a second for a whole AWS account.
 const REVOCATIONS: usize = 4;
+
+/// The longest that credentials are tried.
+const TRY: Duration = Duration::from_secs(5);
 
 /// The engine's own account: the configuration in force and the clients made of it.
 struct Account {
@@ -151,7 +156,8 @@ impl Engine for AwsIam {
         let account = self.account();
         let (secret, token) = (SecretString::from(secret), text("session_token"));
         let attempt = || account.clients.identify_other(clients::credentials(id, &secret, token));
-        let tried = keys::wait(account.config.key_wait(), attempt).await;
+        // issuing has waited already: this is for the servers of AWS that know of the key last
+        let tried = keys::wait(account.config.key_wait().min(TRY), attempt).await;
         tried.map(drop).map_err(|failure| failure.doing("AWS does not take the credentials"))
     }
 
