@@ -202,15 +202,24 @@ pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<L
     Ok(rows)
 }
 
-/// The ids of an engine's leases that are not revoked, in order, after this one: for the comparison with the target.
+/// A lease that is not revoked, as the comparison with the target looks at it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct LiveLease {
+    pub lease_id: Uuid,
+    pub state: String,
+    pub issued_at: DateTime<Utc>,
+}
+
+/// An engine's leases that are not revoked, in the order of their ids, after this one.
 pub async fn live_of(
     tx: &mut Tx,
     engine_id: Uuid,
     after: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<(Uuid, String)>> {
+) -> Result<Vec<LiveLease>> {
     on!(tx, c => sqlx::query_as(
-        "SELECT lease_id, state FROM leases WHERE engine_id = $1 AND NOT revoked AND lease_id > $2 ORDER BY lease_id LIMIT $3"
+        "SELECT lease_id, state, issued_at FROM leases \
+         WHERE engine_id = $1 AND NOT revoked AND lease_id > $2 ORDER BY lease_id LIMIT $3"
     ).bind(engine_id).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(c))
 }
 

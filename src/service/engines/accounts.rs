@@ -5,7 +5,7 @@ use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::{BoundSecret, SecretView, require_for, store_rotated};
 use super::super::{App, input, to_the_end};
-use super::ask::{ask, client_error, recorded};
+use super::ask::{ask, client_error, recorded, told};
 use super::{named, store};
 use crate::crypto::barrier::RecordName;
 use crate::engine::CallError;
@@ -199,7 +199,13 @@ async fn unbind_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
 pub async fn rotate_secret(ctx: &OpContext, path: &SecretPath) -> Result<SecretView> {
     let secret_id = settle!(may_rotate(ctx, path))?;
     let ctx = ctx.clone();
-    to_the_end(async move { rotate(&ctx, secret_id).await }).await
+    to_the_end(async move {
+        match rotate(&ctx, secret_id).await {
+            Err(error) if error.code() == ErrorCode::EngineUnavailable => Err(told(&ctx, error).await),
+            rotated => rotated,
+        }
+    })
+    .await
 }
 
 async fn may_rotate(ctx: &OpContext, path: &SecretPath) -> Result<Uuid, Attempt> {

@@ -2,7 +2,7 @@
 //! Whatever breaks off in between leaves a lease that the reaper ends.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::engines::{ask, client_error, open_role};
+use super::super::engines::{ask, client_error, open_role, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::refresh_keyring;
 use super::super::secrets::require_for;
@@ -33,7 +33,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// After this an issue that has not ended is taken for lost. Longer than a call may take, with what the target may still be at.
-pub(super) const LOST_AFTER: Duration = Duration::seconds(30);
+pub(super) const LOST_AFTER: Duration = Duration::seconds(35);
 /// After a call without an answer, what it may have made is sought for this much later.
 const SETTLING: Duration = Duration::seconds(10);
 /// The longest lifetime that can be asked for, in seconds.
@@ -338,13 +338,14 @@ async fn give_up(ctx: &OpContext, begun: &Begun, failure: CallError) -> Error {
     let error = client_error(failure, "path");
     abandon(ctx, &begun.row, "the credentials could not be issued", wait, &error).await;
     // what is wrong with the role is none of the caller's input
-    match error.code() {
+    let error = match error.code() {
         ErrorCode::BadUserInput => Error::new(
             ErrorCode::EngineUnavailable,
             format!("the engine does not take the role at this path: {}", error.message()),
         ),
         _ => error,
-    }
+    };
+    told(ctx, error).await
 }
 
 async fn abandon(ctx: &OpContext, row: &LeaseRow, reason: &'static str, wait: Duration, error: &Error) {

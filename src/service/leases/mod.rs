@@ -138,6 +138,20 @@ fn absent() -> Error {
     Error::not_found("there is no such lease, or this token may not know of it: check the lease id")
 }
 
+/// That there is no such lease is recorded too, and takes as long as a refusal.
+async fn note_absence(access: &Access, id: Uuid) -> Result<(), Attempt> {
+    let mut event = access.event(EventType::LeaseListed);
+    event.event_data = json!({ "found": false, "lease": id.to_string() });
+    access.record(vec![event]).await
+}
+
+async fn not_there(access: &Access, id: Uuid) -> Attempt {
+    match note_absence(access, id).await {
+        Ok(()) => absent().into(),
+        Err(failure) => failure,
+    }
+}
+
 /// Fills in which lease an event is about.
 fn about(mut event: AuditEvent, row: &LeaseRow) -> AuditEvent {
     event.lease_id = Some(row.lease_id);
@@ -162,9 +176,7 @@ async fn find_once(ctx: &OpContext, id: Uuid) -> Result<Option<LeaseView>, Attem
         store::by_id(&mut tx, id).await?
     };
     let Some(row) = row else {
-        let mut event = access.event(EventType::LeaseListed);
-        event.event_data = json!({ "found": false, "lease": id.to_string() });
-        access.record(vec![event]).await?;
+        note_absence(&access, id).await?;
         return Ok(None);
     };
     let view = LeaseView::from_row(row.clone(), access.now)?;

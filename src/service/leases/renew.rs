@@ -2,7 +2,7 @@
 //! revoked at its end all the same.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::engines::{ask, client_error, open_role};
+use super::super::engines::{ask, client_error, open_role, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::require_for;
 use super::super::{input, tokens};
@@ -77,7 +77,9 @@ async fn try_renew(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<
         lease: Lease { id, expires_at: plan.expires_at },
         handle: plan.row.engine_metadata.0.clone(),
     };
-    ask(app, &plan.engine, operation).await.map_err(|error| client_error(error, "leaseId"))?;
+    if let Err(error) = ask(app, &plan.engine, operation).await {
+        return Err(told(ctx, client_error(error, "leaseId")).await);
+    }
     failpoint!("renew.renewed");
     let Some(row) = settle!(record(ctx, &plan))? else { return Ok(None) };
     let warnings = plan.granted.warning().into_iter().collect();
