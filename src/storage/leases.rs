@@ -223,17 +223,16 @@ pub async fn live_of(
     ).bind(engine_id).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(c))
 }
 
-/// How many leases of an engine have outlived their expiry, counted up to `most`, and the oldest such expiry.
+/// Leases that have outlived their expiry, by kind of engine: how many, counted up to `most` in all, and the oldest expiry.
 pub async fn overdue(
     tx: &mut Tx,
-    engine_id: Uuid,
     now: DateTime<Utc>,
     most: i64,
-) -> Result<(i64, Option<DateTime<Utc>>)> {
+) -> Result<Vec<(String, i64, DateTime<Utc>)>> {
     on!(tx, c => sqlx::query_as(
-        "SELECT count(*), min(expires_at) FROM (SELECT expires_at FROM leases \
-         WHERE engine_id = $1 AND NOT revoked AND due_at IS NOT NULL AND expires_at < $2 LIMIT $3) AS late"
-    ).bind(engine_id).bind(now).bind(most).fetch_one(c))
+        "SELECT engine_type, count(*), min(expires_at) FROM (SELECT engine_type, expires_at FROM leases \
+         WHERE NOT revoked AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS late GROUP BY engine_type"
+    ).bind(now).bind(most).fetch_all(c))
 }
 
 /// Removes up to `limit` leases that were revoked before this time. How many.
