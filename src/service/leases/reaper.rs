@@ -1,7 +1,7 @@
 //! The reaper: finds what is due by an index, never by loading all, and has it revoked, engine by engine. It never gives up.
 
 use super::super::context::{OpContext, settle};
-use super::super::engines::{finish_disabled, finish_root_rotation};
+use super::super::engines::{finish_disabled, finish_root_rotation, is_ending};
 use super::super::ledger::{Attempt, Change};
 use super::revoke::CLAIM;
 use super::revoker::{BATCH, attempt};
@@ -67,9 +67,7 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
 async fn of_engine(ctx: &OpContext, engine: EngineRow) -> Result<Reaped> {
     let app = ctx.app();
     let mut reaped = Reaped::default();
-    if engine.pending_encrypted.is_some() {
-        finish_root_rotation(ctx, &engine).await?;
-    }
+    let engine = if engine.pending_encrypted.is_some() { rotated(ctx, engine).await? } else { engine };
     for _ in 0..MOST_BATCHES {
         if app.engines.is_open(engine.id).is_some() {
             reaped.resting = 1;
@@ -88,10 +86,26 @@ async fn of_engine(ctx: &OpContext, engine: EngineRow) -> Result<Reaped> {
         }
         tokio::task::yield_now().await;
     }
-    if reaped.revoked > 0 && engine.metadata.0["ending"] == serde_json::json!(true) {
+    // the last of its leases may also have ended elsewhere
+    if is_ending(&engine) && (reaped.revoked > 0 || engine.live_leases == 0) {
         finish_disabled(ctx, engine.id).await?;
     }
     Ok(reaped)
+}
+
+/// The engine after its own secret was replaced. If that fails, leases are seen to all the same: the former secret may be in force.
+async fn rotated(ctx: &OpContext, engine: EngineRow) -> Result<EngineRow> {
+    if let Err(error) = finish_root_rotation(ctx, &engine).await {
+        tracing::warn!(
+            engine = %engine.name,
+            reason = error.message(),
+            context = error.log_context(),
+            "the secret of an engine's account could not be replaced"
+        );
+        return Ok(engine);
+    }
+    let mut tx = ctx.app().read().await?;
+    Ok(engine_store::by_id(&mut tx, engine.id).await?.unwrap_or(engine))
 }
 
 async fn claim(ctx: &OpContext, engine: &EngineRow) -> Result<Vec<LeaseRow>, Attempt> {
