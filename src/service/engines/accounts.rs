@@ -87,10 +87,20 @@ fn check(bind: &BindAccount) -> Result<()> {
     for (field, key) in [("usernameKey", &bind.username_key), ("passwordKey", &bind.password_key)] {
         input::name(field, key.as_deref())?;
     }
-    if bind.username_key.is_some() && bind.username_key == bind.password_key {
+    if bind.username_key() == bind.password_key() {
         return Err(Error::bad_input("passwordKey", "must be another key than usernameKey"));
     }
     Ok(())
+}
+
+impl BindAccount {
+    fn username_key(&self) -> &str {
+        self.username_key.as_deref().unwrap_or("username")
+    }
+
+    fn password_key(&self) -> &str {
+        self.password_key.as_deref().unwrap_or("password")
+    }
 }
 
 async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, bool), Attempt> {
@@ -113,14 +123,14 @@ async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, b
                     .await
                     .map_err(|_| Error::bad_input("engine", "there is no engine of this name"))?;
                 let path = bind.path.clone();
-                let secret = BoundSecret { path: &path, schedule: bind.schedule, author, now };
+                let secret = BoundSecret { path: &path, schedule: bind.schedule.clone(), author, now };
                 let (secret_id, fresh) = secret.find_or_make(tx).await?;
                 let row = AccountRow {
                     secret_id,
                     engine_id: engine.id,
-                    account: bind.account,
-                    password_key: bind.password_key.unwrap_or_else(|| "password".to_owned()),
-                    username_key: bind.username_key.unwrap_or_else(|| "username".to_owned()),
+                    account: bind.account.clone(),
+                    password_key: bind.password_key().to_owned(),
+                    username_key: bind.username_key().to_owned(),
                     pending_encrypted: None,
                     pending_version: None,
                     attempts: 0,
