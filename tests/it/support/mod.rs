@@ -1,6 +1,7 @@
 //! What the tests stand on: a server process, the two stores, and the calls that most tests make.
 
 pub mod calls;
+pub mod plugins;
 pub mod postgres;
 pub mod server;
 pub mod sql;
