@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod postgres;
+pub mod redis;
 pub mod server;
 pub mod sql;
 pub mod store;
