@@ -158,13 +158,17 @@ pub async fn ids(tx: &mut Tx, after: Option<Uuid>, limit: i64) -> Result<Vec<Uui
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// The engines that have a lease to see to by this time, those whose own secret is being replaced, and those that issue nothing and
-/// have no lease, which may only have waited for that; at most `limit`.
+/// The engines that have a lease to see to by this time, and those whose own secret is being replaced; at most `limit`.
 pub async fn with_work(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<EngineRow>> {
     on!(tx, c => sqlx::query_as(select!(
-        " WHERE pending_encrypted IS NOT NULL OR (NOT enabled AND live_leases = 0) \
+        " WHERE pending_encrypted IS NOT NULL \
           OR EXISTS (SELECT 1 FROM leases WHERE leases.engine_id = engines.id AND leases.due_at <= $1) LIMIT $2"
     )).bind(now).bind(limit).fetch_all(c))
+}
+
+/// Engines that are disabled and have no lease; at most `limit`.
+pub async fn disabled_without_leases(tx: &mut Tx, limit: i64) -> Result<Vec<EngineRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE NOT enabled AND live_leases = 0 LIMIT $1")).bind(limit).fetch_all(c))
 }
 
 /// One live lease more. `false`: the engine has as many as it may, is not enabled, or is gone.

@@ -98,6 +98,10 @@ async fn due(db: Db) -> Result<()> {
     };
     assert_eq!(found(9).await?, ["pending.due-first", "pending.due-second", "schedule.due"]);
     assert_eq!(found(1).await?, ["pending.due-first", "schedule.due"], "neither keeps the other waiting");
+    // what a process was at that has ended
+    assert_eq!(account_rotations::expedite(&mut tx, at(0), at(5)).await?, 0, "this one began them");
+    assert_eq!(account_rotations::expedite(&mut tx, at(1), at(5)).await?, 1);
+    assert_eq!(account_rotations::due(&mut tx, at(5), 9).await?.len(), 4);
     Ok(())
 }
 

@@ -262,13 +262,30 @@ async fn failures(db: Db) -> Result<()> {
     leases::note_failure(&mut tx, live.lease_id, ODD, at(60)).await?;
     let now = now_is(&mut tx, &live).await?;
     assert_eq!((now.due_at, now.last_revocation_error.as_deref()), (Some(at(60)), Some(ODD)));
+    Ok(())
+}
 
-    // what another process began to issue is due at once; what this one does, and anything else, stays
-    let before = put(&mut tx, LeaseRow { issued_at: at(-5), ..lease(engine, "a") }).await?;
-    let since = put(&mut tx, LeaseRow { issued_at: at(5), ..lease(engine, "a") }).await?;
-    assert_eq!(leases::expedite_issues(&mut tx, at(5), at(6)).await?, 1);
-    assert_eq!(now_is(&mut tx, &before).await?.due_at, Some(at(6)));
-    untouched(&mut tx, &[&since, &gone]).await
+/// What a process was at that has ended is due at once; what this one is at, and what rests for long, stays.
+async fn expediting(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let target = super::engines::put(&mut tx, super::engines::engine("e")).await?.id;
+    let before = |row: LeaseRow| LeaseRow { issued_at: at(-5), ..row };
+    let revoking = |due| LeaseRow { state: "revoking".into(), due_at: Some(at(due)), ..active(target, "a") };
+    let lost = [before(lease(target, "a")), before(revoking(90))];
+    let kept = [
+        LeaseRow { issued_at: at(5), ..lease(target, "a") },
+        before(revoking(101)),
+        before(LeaseRow { due_at: Some(at(90)), ..active(target, "a") }),
+        ended(target, "a", 1),
+    ];
+    for row in lost.iter().chain(&kept) {
+        leases::insert(&mut tx, row).await?;
+    }
+    assert_eq!(leases::expedite(&mut tx, at(5), at(6), at(100)).await?, 2);
+    for row in &lost {
+        assert_eq!(now_is(&mut tx, row).await?.due_at, Some(at(6)));
+    }
+    untouched(&mut tx, &kept.each_ref()).await
 }
 
 both_stores!(lease_activation, activation);
@@ -280,3 +297,4 @@ both_stores!(lease_claims, claims);
 both_stores!(lease_claim_one, claim_one);
 both_stores!(lease_ending, ending);
 both_stores!(lease_failures, failures);
+both_stores!(lease_expediting, expediting);

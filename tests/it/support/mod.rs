@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod plugins;
 pub mod postgres;
+pub mod redis;
 pub mod server;
 pub mod sql;
 pub mod store;
