@@ -77,6 +77,12 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
         name = "eu-1"
         [cache]
         bytes = 2000000
+        [engines]
+        sandbox = "best-effort"
+        idle_timeout = "1m"
+        [[engines.plugins]]
+        file = "/a.so"
+        sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     "#;
     let environment = [
         ("THE_KEY", KEY),
@@ -97,6 +103,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
     assert_eq!(config.listener.shutdown_timeout, Duration::from_secs(60));
     assert!(matches!(&config.seal, Seal::Static(key) if key.expose()[1] == 1));
     assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!((config.engines.plugins.len(), config.engines.idle), (1, Duration::from_secs(60)));
 
     let mut source = Source::default();
     source.add_toml("[listener]\naddress = \"127.0.0.1:1\"\n[storage]\nurl = \"x.db\"").unwrap();

@@ -107,6 +107,7 @@ pub struct App {
     pub(crate) partitions_ahead: u32,
     pub(crate) engines: Engines,
     pub(crate) revokers: leases::Revokers,
+    reaping: leases::Reaping,
     installation: OnceLock<Installation>,
     started_at: DateTime<Utc>,
     /// Whether what an earlier process left half issued has been made due.
@@ -142,6 +143,7 @@ impl App {
             seal: SealState::new(settings.cluster_name, settings.static_seal),
             engines: Engines::new(settings.engines, Arc::clone(&clock)),
             revokers: leases::Revokers::default(),
+            reaping: leases::Reaping::default(),
             installation: OnceLock::new(),
             started_at: clock.now(),
             expedited: AtomicBool::new(false),

@@ -115,3 +115,15 @@ pub async fn due(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<Acco
     rows.extend(scheduled);
     Ok(rows)
 }
+
+/// Makes due at once the rotations that a process took which has ended: for the only node of a store. How many.
+pub async fn expedite(tx: &mut Tx, started: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+    exec!(
+        tx,
+        sqlx::query(
+            "UPDATE account_rotations SET due_at = $2 WHERE due_at > $2 AND attempts = 0 AND updated_at < $1"
+        )
+        .bind(started)
+        .bind(now)
+    )
+}

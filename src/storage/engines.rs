@@ -207,6 +207,11 @@ pub async fn with_work(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Ve
     )).bind(now).bind(limit).fetch_all(c))
 }
 
+/// Engines that are disabled and have no lease; at most `limit`.
+pub async fn disabled_without_leases(tx: &mut Tx, limit: i64) -> Result<Vec<EngineRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE NOT enabled AND live_leases = 0 LIMIT $1")).bind(limit).fetch_all(c))
+}
+
 /// One live lease more. `false`: the engine has as many as it may, is not enabled, or is gone.
 pub async fn count_lease(tx: &mut Tx, id: Uuid) -> Result<bool> {
     let changed = exec!(

@@ -12,8 +12,8 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 pub use crate::storage::leases_states::{
-    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite_issues, mark_revoking,
-    note_failure, renew, revoked,
+    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite, mark_revoking, note_failure,
+    renew, revoked,
 };
 
 /// No `Debug`: it holds a ciphertext.
@@ -61,8 +61,9 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// A path and those below it: '/' is the character after '.'.
-pub(super) const WITHIN: &str = "(secret_path = $? OR (secret_path > $? || '.' AND secret_path < $? || '/'))";
+/// A path and those below it: '/' is the character after '.'. The range is what an index serves; 'a-b' lies in it, and is not below 'a'.
+pub(super) const WITHIN: &str =
+    "(secret_path >= $? AND secret_path < $? || '/' AND (secret_path = $? OR secret_path > $? || '.'))";
 
 macro_rules! select {
     ($tail:literal) => {

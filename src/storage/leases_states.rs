@@ -193,14 +193,22 @@ pub async fn note_failure(tx: &mut Tx, lease_id: Uuid, error: &str, due_at: Date
     .map(drop)
 }
 
-/// Makes due at once what began to be issued before `started`: for the only node of a store, whose process that was is gone. How many.
-pub async fn expedite_issues(tx: &mut Tx, started: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+/// Makes due at once what was issued or revoked by a process that has ended, and what waits for its next attempt for less than
+/// `within`: for the only node of a store. How many. Reads no more than what is due by then.
+pub async fn expedite(
+    tx: &mut Tx,
+    started: DateTime<Utc>,
+    now: DateTime<Utc>,
+    within: DateTime<Utc>,
+) -> Result<u64> {
     exec!(
         tx,
         sqlx::query(
-            "UPDATE leases SET due_at = $2 WHERE NOT revoked AND state = 'issuing' AND issued_at < $1 AND due_at > $2"
+            "UPDATE leases SET due_at = $2 WHERE engine_id IN (SELECT id FROM engines) AND due_at > $2 AND due_at <= $3 \
+             AND state IN ('issuing', 'revoking') AND issued_at < $1"
         )
         .bind(started)
         .bind(now)
+        .bind(within)
     )
 }

@@ -1,6 +1,9 @@
-//! Secret values, tokens, shares and SecretIDs: planted, used in every operation, in good ones and in failing ones, and then looked for
-//! in the log at its most talkative, in every error, in the audit log and in the store.
+//! Secret values, tokens, shares, SecretIDs, and what engines hold and issue: planted, used in every operation, in good ones and in
+//! failing ones, and then looked for in the log at its most talkative, in every error, in the audit log and in the store.
 
+mod engines;
+
+use crate::support::plugins::postgresql_section;
 use crate::support::sql::Sql;
 use crate::support::{Options, Reply, Server, Store};
 use serde_json::{Value, json};
@@ -247,7 +250,8 @@ async fn stored(server: &Server) -> Vec<u8> {
 both_stores!(nothing_leaks);
 
 async fn nothing_leaks(store: Store) {
-    let options = Options { log_level: "trace,sqlx=trace", ..Options::server() };
+    let options =
+        Options { log_level: "trace,sqlx=trace", config: postgresql_section(), ..Options::server() };
     let mut server = Server::start(store, options).await;
     server.initialize().await;
     server.unseal().await;
@@ -255,6 +259,7 @@ async fn nothing_leaks(store: Store) {
     search.plant("the root token", &server.root);
     secrets(&server, &mut search).await;
     logins(&server, &mut search).await;
+    engines::engines(&server, &mut search).await;
     shares(&mut server, &mut search).await;
     // once more with the database failing under the server: what the driver says must not get out either
     let mut sql = Sql::open(&server.database.url).await;

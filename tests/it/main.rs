@@ -12,6 +12,7 @@ mod crash;
 mod faults;
 mod floors;
 mod leaks;
+mod leases;
 mod life;
 mod matrix;
 mod nodes;

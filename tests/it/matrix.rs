@@ -4,6 +4,9 @@
 
 mod rows;
 
+use crate::support::plugins::{postgresql_config, postgresql_section};
+use crate::support::postgres::PostgresServer;
+use crate::support::sql::Sql;
 use crate::support::{Options, Reply, Server, Store, text};
 use rows::{Right, Row, Want};
 use serde_json::{Value, json};
@@ -13,6 +16,8 @@ use std::time::Duration;
 /// The tokens of the callers, and what stands for `{name}` in the rows' queries.
 struct Scene {
     server: Server,
+    /// Where the engine makes its accounts; it goes with the scene.
+    _target: PostgresServer,
     by_right: BTreeMap<String, String>,
     without: String,
     lister: String,
@@ -53,9 +58,32 @@ async fn node_id(server: &Server, query: &str, pointer: &str) -> String {
     text(&server.as_root(query, json!({})).await.ok(), pointer).to_owned()
 }
 
+/// An engine, a role and a lease of root's; what stands for them in the rows.
+async fn set_engine(server: &Server, target: &PostgresServer) -> Vec<(&'static str, String)> {
+    Sql::open(&target.url()).await.run("CREATE ROLE m_account LOGIN").await;
+    let config = postgresql_config(&target.url(), "secrethub", "m-password");
+    let port = config["port"].to_string();
+    let enable = "mutation($input: EnableEngineInput!) { enableEngine(input: $input) { engine { id } } }";
+    let input = json!({"name": "m-engine", "kind": "postgresql", "config": config});
+    let engine = server.as_root(enable, json!({ "input": input })).await.ok();
+    let role = "mutation { putEngineRole(input: {path: \"m.dynamic\", engine: \"m-engine\", config: {groups: [\"pg_monitor\"]}}) {
+        secret { path } } }";
+    server.as_root(role, json!({})).await.ok();
+    let issue = "mutation { issueCredentials(input: {path: \"m.dynamic\"}) { lease { id leaseId } } }";
+    let lease = server.as_root(issue, json!({})).await.ok();
+    vec![
+        ("port", port),
+        ("engine_node", text(&engine, "/enableEngine/engine/id").to_owned()),
+        ("lease_node", text(&lease, "/issueCredentials/lease/id").to_owned()),
+        ("root_lease", text(&lease, "/issueCredentials/lease/leaseId").to_owned()),
+    ]
+}
+
 impl Scene {
     async fn set(store: Store) -> Self {
-        let mut server = Server::start(store, Options { shares: (1, 1), ..Options::server() }).await;
+        let target = tokio::task::spawn_blocking(PostgresServer::start).await.unwrap();
+        let options = Options { shares: (1, 1), config: postgresql_section(), ..Options::server() };
+        let mut server = Server::start(store, options).await;
         server.initialize().await;
         server.unseal().await;
         let root = server.root.clone();
@@ -84,7 +112,8 @@ impl Scene {
         let revoked = server.token_with(&["root"], json!({})).await;
         let revoke = "mutation($token: String) { revokeToken(input: {token: $token}) { revoked } }";
         server.as_root(revoke, json!({"token": revoked})).await.ok();
-        let names = [
+        let mut names = set_engine(&server, &target).await;
+        names.extend([
             ("role_id", role_id),
             ("secret_id", secret_id),
             ("share", server.shares[0].clone()),
@@ -101,7 +130,7 @@ impl Scene {
                     .await,
             ),
             ("victim", victim),
-        ];
+        ]);
         let scene = Self {
             by_right,
             without: server.token_with(&["none"], json!({})).await,
@@ -110,6 +139,7 @@ impl Scene {
             revoked,
             names: names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             server,
+            _target: target,
         };
         tokio::time::sleep(Duration::from_millis(1200)).await;
         scene
@@ -127,9 +157,11 @@ impl Scene {
 
     /// Remembers what later rows need of this row's answer.
     fn learn(&mut self, reply: &Reply) {
-        for (pointer, name) in
-            [("/submitRekeyShare/shares/0", "new_share"), ("/generateSecretId/accessor", "accessor")]
-        {
+        for (pointer, name) in [
+            ("/submitRekeyShare/shares/0", "new_share"),
+            ("/generateSecretId/accessor", "accessor"),
+            ("/issueCredentials/lease/leaseId", "lease"),
+        ] {
             if let Some(value) = reply.data.pointer(pointer).and_then(Value::as_str) {
                 self.names.insert(name.to_owned(), value.to_owned());
             }

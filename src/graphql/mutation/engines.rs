@@ -249,7 +249,7 @@ struct EngineRolePayload {
 /// Which engine role to delete.
 #[derive(InputObject)]
 struct DeleteEngineRoleInput {
-    /// Its path.
+    /// The path of the role.
     path: Path,
     /// Whether to revoke its live leases rather than refuse.
     revoke_leases: Option<bool>,
@@ -326,7 +326,7 @@ struct SecretAccountPayload {
 /// Which secret to unbind.
 #[derive(InputObject)]
 struct UnbindSecretAccountInput {
-    /// Its path.
+    /// The path of the secret.
     path: Path,
 }
 
@@ -340,6 +340,6 @@ struct UnbindSecretAccountPayload {
 /// Which secret's password to rotate.
 #[derive(InputObject)]
 struct RotateSecretInput {
-    /// Its path.
+    /// The path of the secret.
     path: Path,
 }

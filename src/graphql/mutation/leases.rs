@@ -53,7 +53,7 @@ impl LeaseMutation {
         #[graphql(desc = "Which lease.")] input: RevokeLeaseInput,
     ) -> Result<LeasePayload> {
         let id = uuid_at(&input.lease_id, "input.leaseId")?;
-        let lease = leases::revoke(op(ctx)?, id, input.wait).await.at_input()?;
+        let lease = leases::revoke(op(ctx)?, id, input.wait.unwrap_or(true)).await.at_input()?;
         Ok(LeasePayload { lease: lease.into(), warnings: Vec::new() })
     }
 
@@ -85,7 +85,7 @@ struct IssueCredentialsInput {
 /// A lease and its credentials.
 #[derive(SimpleObject)]
 struct IssueCredentialsPayload {
-    /// The lease.
+    /// The lease that the credentials end with.
     lease: Lease,
     /// The credentials, shown this once: a JSON object whose form is the engine's.
     credentials: Json,
@@ -117,8 +117,8 @@ struct RevokeLeaseInput {
     /// The lease's own id, a UUID.
     lease_id: ID,
     /// Whether to answer only when the target has been asked.
-    #[graphql(default = true)]
-    wait: bool,
+    #[graphql(default_with = "Some(true)")]
+    wait: Option<bool>,
 }
 
 /// Which leases to end: exactly one of the first four.

@@ -20,6 +20,7 @@ use crate::storage::account_rotations::AccountRow;
 use crate::storage::db::corrupt;
 use crate::storage::engines::EngineRow;
 use crate::storage::secrets as secret_store;
+use crate::storage::secrets::SecretRow;
 use chrono::{DateTime, Duration, Utc};
 use secrethub_engine::{EngineError, ErrorKind, PasswordPolicy, SecretString, wire};
 use serde_json::json;
@@ -62,16 +63,20 @@ fn pending_record(id: &str, version: i64) -> RecordName<'_> {
 /// is there the other keys stay. Needs the area `engines`, and `write` on the path.
 ///
 /// # Errors
-/// `CONFLICT` if secret or account are bound already, `BAD_USER_INPUT` naming the field, `ENGINE_UNAVAILABLE`; then nothing is bound.
+/// `CONFLICT` if secret or account are bound already, `BAD_USER_INPUT` naming the field: then nothing is bound. `ENGINE_UNAVAILABLE`:
+/// then it is bound, and the rotation is tried again in the background, since the target may have the new password.
 pub async fn bind(ctx: &OpContext, bind: BindAccount) -> Result<SecretView> {
     check(&bind)?;
     let ctx = ctx.clone();
     to_the_end(async move {
-        let (row, fresh) = settle!(bind_once(&ctx, &bind))?;
+        let (row, before) = settle!(bind_once(&ctx, &bind))?;
         match rotate(&ctx, row.secret_id).await {
             Ok(view) => Ok(view),
             Err(error) => {
-                settle!(undo(&ctx, &row, fresh, error.code() == ErrorCode::BadUserInput))?;
+                // otherwise the target may have taken the password: the binding stays, and it is tried again
+                if error.code() == ErrorCode::BadUserInput {
+                    settle!(undo(&ctx, &bind, &row, before.as_ref()))?;
+                }
                 Err(error)
             }
         }
@@ -87,13 +92,24 @@ fn check(bind: &BindAccount) -> Result<()> {
     for (field, key) in [("usernameKey", &bind.username_key), ("passwordKey", &bind.password_key)] {
         input::name(field, key.as_deref())?;
     }
-    if bind.username_key.is_some() && bind.username_key == bind.password_key {
+    if bind.username_key() == bind.password_key() {
         return Err(Error::bad_input("passwordKey", "must be another key than usernameKey"));
     }
     Ok(())
 }
 
-async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, bool), Attempt> {
+impl BindAccount {
+    fn username_key(&self) -> &str {
+        self.username_key.as_deref().unwrap_or("username")
+    }
+
+    fn password_key(&self) -> &str {
+        self.password_key.as_deref().unwrap_or("password")
+    }
+}
+
+/// The binding, and the secret as it was before.
+async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, Option<SecretRow>), Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "bind_account").await?;
     require_for(&access, Operation::Write, &bind.path, None).await?;
@@ -113,14 +129,14 @@ async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, b
                     .await
                     .map_err(|_| Error::bad_input("engine", "there is no engine of this name"))?;
                 let path = bind.path.clone();
-                let secret = BoundSecret { path: &path, schedule: bind.schedule, author, now };
-                let (secret_id, fresh) = secret.find_or_make(tx).await?;
+                let secret = BoundSecret { path: &path, schedule: bind.schedule.clone(), author, now };
+                let (secret_id, before) = secret.find_or_make(tx).await?;
                 let row = AccountRow {
                     secret_id,
                     engine_id: engine.id,
-                    account: bind.account,
-                    password_key: bind.password_key.unwrap_or_else(|| "password".to_owned()),
-                    username_key: bind.username_key.unwrap_or_else(|| "username".to_owned()),
+                    account: bind.account.clone(),
+                    password_key: bind.password_key().to_owned(),
+                    username_key: bind.username_key().to_owned(),
                     pending_encrypted: None,
                     pending_version: None,
                     attempts: 0,
@@ -131,28 +147,41 @@ async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, b
                 };
                 account_store::insert(tx, &row).await?;
                 let effects = vec![super::super::cache::Effect::Secret(path)];
-                Ok(Change::new((row, fresh), event, effects))
+                Ok(Change::new((row, before), event, effects))
             })
         })
         .await
 }
 
-/// The first rotation failed: nothing is bound. If the target may have taken the password (`certain` is false), the binding stays
-/// until that is known.
-async fn undo(ctx: &OpContext, row: &AccountRow, fresh: bool, certain: bool) -> Result<(), Attempt> {
-    if !certain {
-        return Ok(());
-    }
+/// The first rotation was refused: nothing is bound, and the secret is as it was.
+async fn undo(
+    ctx: &OpContext,
+    bind: &BindAccount,
+    row: &AccountRow,
+    before: Option<&SecretRow>,
+) -> Result<(), Attempt> {
     let app = ctx.app();
-    let id = row.secret_id;
+    let event = ctx.event(EventType::SecretUpdated, None);
+    let mut event = super::super::secrets::about(event, &bind.path, None, None);
+    event.event_data = json!({ "not_bound_to": { "account": bind.account } });
+    let (id, path, before) = (row.secret_id, bind.path.clone(), before.cloned());
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 account_store::remove(tx, id).await?;
-                if fresh {
-                    secret_store::remove(tx, id).await?;
+                match before {
+                    None => secret_store::remove(tx, id).await?,
+                    Some(before) => {
+                        // whatever else was changed meanwhile stays
+                        if let Some(mut secret) = secret_store::by_id(tx, id).await? {
+                            secret.rotation_enabled = before.rotation_enabled;
+                            secret.rotation_schedule = before.rotation_schedule;
+                            secret.next_rotation_at = before.next_rotation_at;
+                            secret_store::update(tx, &secret).await?;
+                        }
+                    }
                 }
-                Ok(Change { value: (), events: Vec::new(), effects: Vec::new() })
+                Ok(Change::new((), event, vec![super::super::cache::Effect::Secret(path)]))
             })
         })
         .await

@@ -31,7 +31,7 @@ pub struct Disabled {
 }
 
 /// Whether an engine only waits for the end of its leases.
-pub(super) fn is_ending(row: &EngineRow) -> bool {
+pub(in super::super) fn is_ending(row: &EngineRow) -> bool {
     row.metadata.0["ending"] == json!(true)
 }
 

@@ -13,6 +13,7 @@ mod shown;
 pub use accounts::{AccountView, BindAccount, account_of, bind, rotate_due, rotate_secret, unbind};
 pub(super) use ask::{ask, ask_background, client_error, recorded, told};
 pub use configure::{EnableEngine, enable, update};
+pub(super) use disable::is_ending;
 pub use disable::{Disabled, disable, finish_disabled};
 pub use drift::{Healed, check_all as check_drift, heal as heal_drift};
 pub(super) use rewrap::rewrap;

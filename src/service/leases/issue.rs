@@ -2,7 +2,7 @@
 //! Whatever breaks off in between leaves a lease that the reaper ends.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::engines::{ask, client_error, open_role, told};
+use super::super::engines::{ask, client_error, open_role, recorded, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::refresh_keyring;
 use super::super::secrets::require_for;
@@ -26,7 +26,7 @@ use crate::storage::secrets as secret_store;
 use crate::storage::types::Inet;
 use chrono::{DateTime, Duration, Utc};
 use secrethub_engine::wire;
-use secrethub_engine::{Issued, Lease};
+use secrethub_engine::{Issued, Lease, Revocation};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -142,7 +142,9 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         ..issued.clone()
     };
     event.event_data = json!({ "engine": engine.name, "ttl_seconds": granted.seconds });
-    insert(&access, &event, row.clone()).await?;
+    if let Some(before) = insert(&access, &event, row.clone()).await? {
+        return repeated(before, input).map(|row| First::Known(Box::new(row))).map_err(Attempt::from);
+    }
     let warnings = granted.warning().into_iter().collect();
     Ok(First::Begun(Box::new(Begun { row, engine, role, event: issued, warnings })))
 }
@@ -218,7 +220,8 @@ fn new_row(
     }
 }
 
-async fn insert(access: &Access, event: &AuditEvent, row: LeaseRow) -> Result<(), Attempt> {
+/// `Some`: the lease that was asked for with the same key a moment ago.
+async fn insert(access: &Access, event: &AuditEvent, row: LeaseRow) -> Result<Option<LeaseRow>, Attempt> {
     let now = access.now;
     let event = event.clone();
     access
@@ -226,9 +229,15 @@ async fn insert(access: &Access, event: &AuditEvent, row: LeaseRow) -> Result<()
             Box::pin(async move {
                 // a revocation of the token from here on finds the lease
                 tokens::require_live(tx, row.token_accessor, now).await?;
+                if let Some(key) = &row.idempotency_key {
+                    let before = store::by_key(tx, &row.actor_id, key).await?;
+                    if before.is_some() {
+                        return Ok(Change { value: before, events: Vec::new(), effects: Vec::new() });
+                    }
+                }
                 count(tx, &row).await?;
                 store::insert(tx, &row).await?;
-                Ok(Change::new((), event, Vec::new()))
+                Ok(Change::new(None, event, Vec::new()))
             })
         })
         .await
@@ -270,8 +279,31 @@ async fn carry_on(ctx: &OpContext, begun: Begun) -> Result<IssuedLease> {
         }
         Err(error) => {
             abandon(ctx, &begun.row, "the lease could not be kept", Duration::zero(), &error).await;
+            take_back(ctx, &begun, issued).await;
             Err(error)
         }
+    }
+}
+
+/// A lease that was given up by force while its credentials were made is not revoked any more: they are taken back here. What that
+/// does not reach is found as drift.
+async fn take_back(ctx: &OpContext, begun: &Begun, issued: Issued) {
+    let given_up = async {
+        let mut tx = ctx.app().read().await?;
+        let row = store::by_id(&mut tx, begun.row.lease_id).await?;
+        Ok::<_, Error>(row.is_some_and(|row| row.revoked))
+    };
+    if !matches!(given_up.await, Ok(true)) {
+        return;
+    }
+    let revocation = Revocation {
+        lease_id: begun.row.lease_id,
+        handle: Some(issued.handle),
+        role: Some(begun.role.clone()),
+    };
+    let operation = wire::Operation::Revoke { revocations: vec![revocation] };
+    if let Err(failure) = ask(ctx.app(), &begun.engine, operation).await {
+        tracing::warn!(lease = %begun.row.lease_id, error = recorded(&failure), "credentials without a lease are left");
     }
 }
 

@@ -13,7 +13,7 @@ mod revoker;
 
 pub(super) use issue::open_credentials;
 pub use issue::{IssueCredentials, IssuedLease, issue};
-pub use reaper::{Reaped, reap};
+pub use reaper::{Reaped, Reaping, reap};
 pub(super) use rehearsal::rehearse;
 pub use renew::{Renewed, renew};
 pub use revoke::{RevokeSelection, revoke, revoke_many};

@@ -1,25 +1,36 @@
 //! The reaper: finds what is due by an index, never by loading all, and has it revoked, engine by engine. It never gives up.
 
+use super::super::App;
 use super::super::context::{OpContext, settle};
-use super::super::engines::{finish_disabled, finish_root_rotation};
+use super::super::engines::{finish_disabled, finish_root_rotation, is_ending};
 use super::super::ledger::{Attempt, Change};
 use super::revoke::CLAIM;
 use super::revoker::{BATCH, attempt};
 use super::store;
 use crate::error::{Error, Result};
+use crate::storage::account_rotations as account_store;
 use crate::storage::engines as engine_store;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
-use futures_util::StreamExt;
-use futures_util::stream;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
-/// Engines that are seen to at the same time.
-const ENGINES: usize = 8;
+/// Engines that are seen to at the same time, those of targets that do not answer among them.
+const ENGINES: usize = 64;
 /// Engines that one pass sees to.
 const MOST_ENGINES: i64 = 1000;
 /// Batches of one engine in one pass: then it is another's turn to be looked at.
 const MOST_BATCHES: usize = 50;
+/// How long a pass waits for what it began. What takes longer, such as a target that does not answer, goes on by itself
+/// and keeps no other engine waiting.
+const PASS: Duration = Duration::from_secs(1);
 
 /// What a pass did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +40,40 @@ pub struct Reaped {
     pub failed: u64,
     /// Engines that are not asked at the moment, since they failed too often.
     pub resting: u64,
+    /// Engines that are still seen to.
+    pub going_on: u64,
+}
+
+/// The engines that this node is at.
+pub struct Reaping {
+    engines: Mutex<HashSet<Uuid>>,
+    places: Arc<Semaphore>,
+}
+
+impl Default for Reaping {
+    fn default() -> Self {
+        Self { engines: Mutex::default(), places: Arc::new(Semaphore::new(ENGINES)) }
+    }
+}
+
+/// Being at one engine; it ends with this.
+struct Turn {
+    app: Arc<App>,
+    engine: Uuid,
+}
+
+impl Turn {
+    /// `None`: an earlier pass is still at it.
+    fn begin(app: &Arc<App>, engine: Uuid) -> Option<Self> {
+        let free = app.reaping.engines.lock().insert(engine);
+        free.then(|| Self { app: Arc::clone(app), engine })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.app.reaping.engines.lock().remove(&self.engine);
+    }
 }
 
 /// One pass over everything that is due. May run on every node: what one takes the others leave.
@@ -43,38 +88,64 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
         settle!(expedite(ctx))?;
         app.expedited.store(true, Ordering::Release);
     }
-    let engines = {
+    let (engines, ended) = {
         let mut tx = app.read().await?;
-        engine_store::with_work(&mut tx, app.clock().now(), MOST_ENGINES).await?
+        let engines = engine_store::with_work(&mut tx, app.clock().now(), MOST_ENGINES).await?;
+        (engines, engine_store::disabled_without_leases(&mut tx, MOST_ENGINES).await?)
     };
-    let passes = stream::iter(engines).map(|engine| async move {
-        let name = engine.name.clone();
-        of_engine(ctx, engine).await.unwrap_or_else(|error| {
-            tracing::warn!(engine = %name, context = error.log_context(), "leases could not be seen to");
-            Reaped { failed: 1, ..Reaped::default() }
-        })
-    });
+    for engine in ended.into_iter().filter(is_ending) {
+        finish_disabled(ctx, engine.id).await?;
+    }
+    let mut passes = JoinSet::new();
+    for engine in engines {
+        if let Some(turn) = Turn::begin(app, engine.id) {
+            passes.spawn(take_turn(ctx.clone(), turn, engine));
+        }
+    }
     let mut total = Reaped::default();
-    let mut done = passes.buffer_unordered(ENGINES);
-    while let Some(one) = done.next().await {
+    let until = Instant::now() + PASS;
+    while let Ok(Some(done)) = timeout_at(until, passes.join_next()).await {
+        let one = done.unwrap_or_default();
         total.revoked += one.revoked;
         total.failed += one.failed;
         total.resting += one.resting;
     }
+    total.going_on = passes.len() as u64;
+    passes.detach_all();
     Ok(total)
 }
 
-async fn of_engine(ctx: &OpContext, engine: EngineRow) -> Result<Reaped> {
+async fn take_turn(ctx: OpContext, turn: Turn, engine: EngineRow) -> Reaped {
+    // it is never closed
+    let _place = Arc::clone(&turn.app.reaping.places).acquire_owned().await;
+    of_engine(&ctx, &engine).await.unwrap_or_else(|error| {
+        tracing::warn!(engine = %engine.name, context = error.log_context(), "leases could not be seen to");
+        Reaped { failed: 1, ..Reaped::default() }
+    })
+}
+
+async fn of_engine(ctx: &OpContext, engine: &EngineRow) -> Result<Reaped> {
     let app = ctx.app();
     let mut reaped = Reaped::default();
-    if engine.pending_encrypted.is_some() {
-        finish_root_rotation(ctx, &engine).await?;
+    if engine.pending_encrypted.is_some()
+        && app.engines.is_open(engine.id).is_none()
+        && let Err(error) = finish_root_rotation(ctx, engine).await
+    {
+        // the former secret may be in force still: what is due is tried with it
+        tracing::warn!(engine = %engine.name, context = error.log_context(), "a rotation could not be finished");
+        reaped.failed += 1;
     }
     for _ in 0..MOST_BATCHES {
         if app.engines.is_open(engine.id).is_some() {
             reaped.resting = 1;
             break;
         }
+        // its configuration may have been changed or rotated since
+        let current = {
+            let mut tx = app.read().await?;
+            engine_store::by_id(&mut tx, engine.id).await?
+        };
+        let Some(engine) = current else { break };
         let rows = settle!(claim(ctx, &engine))?;
         if rows.is_empty() {
             break;
@@ -87,9 +158,6 @@ async fn of_engine(ctx: &OpContext, engine: EngineRow) -> Result<Reaped> {
             break;
         }
         tokio::task::yield_now().await;
-    }
-    if reaped.revoked > 0 && engine.metadata.0["ending"] == serde_json::json!(true) {
-        finish_disabled(ctx, engine.id).await?;
     }
     Ok(reaped)
 }
@@ -108,7 +176,8 @@ async fn claim(ctx: &OpContext, engine: &EngineRow) -> Result<Vec<LeaseRow>, Att
         .await
 }
 
-/// On the only node of a store, what was half issued when this process started is lost: it is due at once. How many.
+/// On the only node of a store, nobody else is at anything: what was half issued, taken to be revoked or taken to be rotated when
+/// this process started is due at once. How many leases.
 ///
 /// # Errors
 /// `SEALED`, `UNAVAILABLE`.
@@ -118,7 +187,8 @@ async fn expedite(ctx: &OpContext) -> Result<u64, Attempt> {
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
-                let value = store::expedite_issues(tx, started, now).await?;
+                account_store::expedite(tx, started, now).await?;
+                let value = store::expedite(tx, started, now, now + CLAIM).await?;
                 Ok(Change { value, events: Vec::new(), effects: Vec::new() })
             })
         })

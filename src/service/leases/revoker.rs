@@ -7,6 +7,7 @@ use super::super::context::{OpContext, settle};
 use super::super::engines::{ask_background, open_role, recorded};
 use super::super::ledger::{Attempt, Change};
 use super::{about, store};
+use crate::engine::CallError;
 use crate::error::Result;
 use crate::failpoint::failpoint;
 use crate::model::audit::{AuditEvent, EventType};
@@ -16,8 +17,8 @@ use crate::storage::engines as engine_store;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
 use parking_lot::Mutex;
-use secrethub_engine::Revocation;
 use secrethub_engine::wire::{Done, Operation};
+use secrethub_engine::{ErrorKind, Revocation};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -29,11 +30,35 @@ use uuid::Uuid;
 pub const BATCH: usize = 200;
 /// How long one such call may take; whoever claims leases must not expect to be done before.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How long a target that did not answer is left alone at most.
+const LONGEST_SILENCE: chrono::Duration = chrono::Duration::seconds(15);
 /// Leases of one engine whose callers wait; beyond it the reaper sees to them.
 const QUEUE: usize = 1024;
 
-/// What came of one attempt: the target's complaint, if it did not revoke.
-pub type Outcome = std::result::Result<(), String>;
+/// What came of one attempt.
+pub type Outcome = std::result::Result<(), Failed>;
+
+/// The target did not revoke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its complaint.
+    message: String,
+    /// It did not answer, rather than refuse: it may be back any moment.
+    silent: bool,
+}
+
+impl Failed {
+    fn silent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), silent: true }
+    }
+
+    /// A target that does not answer is asked again soon, so that revocation begins soon after it is back; one that refuses needs
+    /// somebody to change something.
+    fn wait(&self, attempts: i64) -> chrono::Duration {
+        let wait = retry_after(attempts);
+        if self.silent { wait.min(LONGEST_SILENCE) } else { wait }
+    }
+}
 
 /// One attempt at leases that were claimed: asks the engine, and records what it says. What it did not revoke is due again
 /// later.
@@ -52,7 +77,10 @@ pub async fn attempt(
     failpoint!("revoke.revoked");
     let outcomes = match answer {
         Ok(answer) => read(answer, rows.len()),
-        Err(error) => vec![Err(recorded(&error)); rows.len()],
+        Err(error) => {
+            let silent = !matches!(&error, CallError::Engine(error) if error.kind != ErrorKind::Retry);
+            vec![Err(Failed { message: recorded(&error), silent }); rows.len()]
+        }
     };
     let rows = Arc::new(rows.into_iter().zip(outcomes).collect::<Vec<_>>());
     settle!(record(ctx, engine, Arc::clone(&rows)))?;
@@ -90,11 +118,14 @@ fn read(answer: Value, wanted: usize) -> Vec<Outcome> {
     let done: Vec<Done> = serde_json::from_value(answer).unwrap_or_default();
     if done.len() != wanted {
         let message = "the engine's answer is not what an engine answers: report it to its author";
-        return vec![Err(message.to_owned()); wanted];
+        return vec![Err(Failed { message: message.to_owned(), silent: false }); wanted];
     }
     let outcome = |done| match done {
         Done::Ok => Ok(()),
-        Done::Error(error) => Err(super::super::input::shown_long(&error.to_string())),
+        Done::Error(error) => Err(Failed {
+            message: super::super::input::shown_long(&error.to_string()),
+            silent: error.kind == ErrorKind::Retry,
+        }),
     };
     done.into_iter().map(outcome).collect()
 }
@@ -122,8 +153,8 @@ async fn record(ctx: &OpContext, engine: &EngineRow, attempted: Attempted) -> Re
                             }
                         }
                         Err(error) => {
-                            let due = now + retry_after(row.revocation_attempts);
-                            store::note_failure(tx, row.lease_id, error, due).await?;
+                            let due = now + error.wait(row.revocation_attempts);
+                            store::note_failure(tx, row.lease_id, &error.message, due).await?;
                             recorded.extend(event);
                         }
                     }
@@ -156,7 +187,7 @@ fn event(ctx: &OpContext, engine: &EngineRow, row: &LeaseRow, outcome: &Outcome)
         Err(error) if row.revocation_attempts % 10 == 1 => {
             let mut event = of(EventType::LeaseRevocationOverdue);
             event.event_data = json!({
-                "engine": engine.name, "attempts": row.revocation_attempts, "error": error
+                "engine": engine.name, "attempts": row.revocation_attempts, "error": error.message
             });
             Some(event)
         }
@@ -240,7 +271,7 @@ async fn serve(app: &Arc<App>, engine_id: Uuid, batch: Vec<Waiting>) {
         HashMap::new()
     });
     for (lease_id, reply) in replies {
-        let unknown = || Err("the outcome could not be recorded: it is tried again".to_owned());
+        let unknown = || Err(Failed::silent("the outcome could not be recorded: it is tried again"));
         // a caller that has gone away needs no answer
         let _ = reply.send(outcomes.get(&lease_id).cloned().unwrap_or_else(unknown));
     }

@@ -30,17 +30,16 @@ pub struct BoundSecret<'a> {
 }
 
 impl BoundSecret<'_> {
-    /// The secret's id, and whether it was made now, without a version: the first rotation writes one.
+    /// The secret's id, and what it was before; `None`: it was made now, without a version. The first rotation writes one.
     ///
     /// # Errors
     /// `CONFLICT` for a dynamic role, `BAD_USER_INPUT` at `schedule`.
-    pub async fn find_or_make(self, tx: &mut Tx) -> Result<(Uuid, bool)> {
+    pub async fn find_or_make(self, tx: &mut Tx) -> Result<(Uuid, Option<SecretRow>)> {
         if let Some(schedule) = &self.schedule {
             parse_schedule(schedule).map_err(|error| error.at_field("schedule"))?;
         }
         let before = store::find_for_update(tx, self.path.as_str()).await?;
-        let fresh = before.is_none();
-        let mut row = before.unwrap_or_else(|| SecretRow {
+        let mut row = before.clone().unwrap_or_else(|| SecretRow {
             id: Uuid::new_v4(),
             secret_path: self.path.as_str().to_owned(),
             secret_type: "static".to_owned(),
@@ -63,12 +62,12 @@ impl BoundSecret<'_> {
         row.rotation_schedule = self.schedule;
         row.next_rotation_at = next_rotation(&row, self.now)?;
         row.updated_at = self.now;
-        if fresh {
+        if before.is_none() {
             store::insert(tx, &row).await?
         } else {
             store::update(tx, &row).await?
         }
-        Ok((row.id, fresh))
+        Ok((row.id, before))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The service over a running node with SQLite.
 
+mod audited;
 mod delegation;
+mod leases;
 mod secrets;
 mod verification;
 

@@ -1,7 +1,11 @@
 //! What the statements do, on both databases.
 
+mod accounts;
 mod audit;
 mod audit_query;
+mod engines;
+mod leases;
+mod leases_states;
 mod migrations;
 mod partitions;
 mod policies;

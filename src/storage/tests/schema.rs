@@ -35,7 +35,7 @@ async fn tables_and_columns_are_the_same_on_both() {
 
 /// PostgreSQL names a partition's indexes after their columns: `audit_logs_default_sequence_number_idx` is that of refusals.
 /// Statements in the form that the storage sends or will send, and the index that each must use without sorting.
-const PLANS: [(&str, &str, &str); 12] = [
+const PLANS: [(&str, &str, &str); 23] = [
     (
         "SELECT id FROM secrets WHERE secret_path >= 'a' AND secret_path < 'b' ORDER BY secret_path LIMIT 9",
         "secrets_secret_path_key",
@@ -57,6 +57,45 @@ const PLANS: [(&str, &str, &str); 12] = [
         "SELECT role_id FROM role_secret_ids WHERE expires_at <= '2026-01-01' LIMIT 9",
         "role_secret_ids_expiry",
         "role_secret_ids_expiry",
+    ),
+    (
+        "SELECT lease_id FROM leases WHERE engine_id = $1 AND due_at <= '2026-01-01' ORDER BY due_at LIMIT 9",
+        "leases_due",
+        "leases_due",
+    ),
+    ("SELECT name FROM engines WHERE pending_encrypted IS NOT NULL", "engines_pending", "engines_pending"),
+    (
+        "SELECT lease_id FROM leases WHERE secret_path >= 'a' AND secret_path < 'a/' AND (secret_path = 'a' OR secret_path > 'a.') AND NOT revoked",
+        "leases_path",
+        "leases_path",
+    ),
+    (
+        "SELECT secret_id FROM leases WHERE token_accessor = $1 AND NOT revoked",
+        "leases_token",
+        "leases_token",
+    ),
+    ("SELECT secret_id FROM leases WHERE role_name = 'a' AND NOT revoked", "leases_role", "leases_role"),
+    (
+        "SELECT secret_id FROM leases WHERE actor_id = 'a' AND lease_id > $1 ORDER BY lease_id LIMIT 9",
+        "leases_actor",
+        "leases_actor",
+    ),
+    (
+        "SELECT secret_id FROM leases WHERE actor_id = 'a' AND idempotency_key = 'k'",
+        "leases_idempotency",
+        "leases_idempotency",
+    ),
+    (
+        "SELECT lease_id FROM leases WHERE revoked AND revoked_at < '2026-01-01' LIMIT 9",
+        "leases_revoked",
+        "leases_revoked",
+    ),
+    ("SELECT lease_id FROM leases WHERE secret_id = $1", "leases_secret", "leases_secret"),
+    ("SELECT id FROM engine_roles WHERE engine_id = $1", "engine_roles_engine", "engine_roles_engine"),
+    (
+        "SELECT secret_id FROM account_rotations WHERE due_at <= '2026-01-01' ORDER BY due_at LIMIT 9",
+        "account_rotations_due",
+        "account_rotations_due",
     ),
     (
         "SELECT secret_id FROM leases WHERE NOT revoked AND expires_at < '2026-01-01' ORDER BY expires_at LIMIT 9",

@@ -1,5 +1,7 @@
 //! The matrix: one row or more for every field, in an order in which each can succeed.
 
+mod engines;
+
 /// What a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
@@ -310,5 +312,8 @@ fn seal() -> Vec<Row> {
 
 /// All rows; the last one seals the server.
 pub fn all() -> Vec<Row> {
-    [queries(), secrets(), administration(), seal()].into_iter().flatten().collect()
+    [queries(), secrets(), engines::queries(), engines::changes(), administration(), seal()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

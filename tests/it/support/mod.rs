@@ -1,7 +1,9 @@
 //! What the tests stand on: a server process, the two stores, and the calls that most tests make.
 
 pub mod calls;
+pub mod plugins;
 pub mod postgres;
+pub mod redis;
 pub mod server;
 pub mod sql;
 pub mod store;

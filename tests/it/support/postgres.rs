@@ -10,7 +10,12 @@ pub struct PostgresServer {
     bin: PathBuf,
     port: u16,
     as_root: bool,
+    /// Of the superuser `secrethub`, when it lets nobody in without one.
+    password: Option<&'static str>,
 }
+
+/// The superuser's password on a server that asks for one.
+pub const PASSWORD: &str = "password-of-the-target";
 
 /// Where initdb and pg_ctl are: what tests/run found, or Debian's folder of the newest version.
 fn find_bin() -> PathBuf {
@@ -27,18 +32,34 @@ fn find_bin() -> PathBuf {
 }
 
 impl PostgresServer {
+    /// A server that lets everyone in.
     pub fn start() -> Self {
+        Self::make(None)
+    }
+
+    /// A server that engines make accounts on: nobody gets in without a password.
+    pub fn start_as_target() -> Self {
+        Self::make(Some(PASSWORD))
+    }
+
+    fn make(password: Option<&'static str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let as_root = rustix::process::geteuid().is_root();
         if as_root {
             assert!(Command::new("chown").arg("postgres").arg(folder.path()).status().unwrap().success());
         }
-        let server = Self { folder, bin: find_bin(), port: free_port(), as_root };
+        let server = Self { folder, bin: find_bin(), port: free_port(), as_root, password };
         let data = server.data();
-        server.must(
-            "initdb",
-            &["-D", &data, "-U", "secrethub", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
-        );
+        let file = server.folder.path().join("password").display().to_string();
+        let mut arguments = vec!["-D", &data, "-U", "secrethub", "-E", "UTF8", "--locale=C", "-N"];
+        match password {
+            Some(password) => {
+                std::fs::write(&file, password).unwrap();
+                arguments.extend(["-A", "scram-sha-256", "--pwfile", &file]);
+            }
+            None => arguments.extend(["-A", "trust"]),
+        }
+        server.must("initdb", &arguments);
         server.start_again();
         server
     }
@@ -47,8 +68,13 @@ impl PostgresServer {
         self.folder.path().join("data").display().to_string()
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self) -> String {
-        format!("postgres://secrethub@127.0.0.1:{}/postgres", self.port)
+        let password = self.password.map(|password| format!(":{password}")).unwrap_or_default();
+        format!("postgres://secrethub{password}@127.0.0.1:{}/postgres", self.port)
     }
 
     /// Ends every process of the server at once, as a crash of its machine would.
@@ -58,8 +84,10 @@ impl PostgresServer {
 
     pub fn start_again(&self) {
         let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync=on",
-            self.port
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories='' -c fsync={} -c max_connections=200",
+            self.port,
+            // what is issued there is of no value after the test
+            if self.password.is_some() { "off" } else { "on" }
         );
         let log = self.folder.path().join("log").display().to_string();
         self.must(

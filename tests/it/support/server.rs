@@ -249,6 +249,20 @@ impl Server {
         child.wait().unwrap();
     }
 
+    /// Waits for the process to end by itself, as it does at a fail point.
+    pub async fn ended(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().ok();
+                child.wait().ok();
+                panic!("the server did not end by itself:\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Asks the process to end (SIGTERM) and waits for it.
     pub async fn stop(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the server runs");
