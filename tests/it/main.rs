@@ -20,3 +20,4 @@ mod plugins;
 mod rotation;
 mod tamper;
 mod tour;
+mod tour_engines;
