@@ -62,7 +62,8 @@ fn pending_record(id: &str, version: i64) -> RecordName<'_> {
 /// is there the other keys stay. Needs the area `engines`, and `write` on the path.
 ///
 /// # Errors
-/// `CONFLICT` if secret or account are bound already, `BAD_USER_INPUT` naming the field, `ENGINE_UNAVAILABLE`; then nothing is bound.
+/// `CONFLICT` if secret or account are bound already, `BAD_USER_INPUT` naming the field: then nothing is bound. `ENGINE_UNAVAILABLE`:
+/// then the binding stays and the rotation is repeated, since the target may have the password.
 pub async fn bind(ctx: &OpContext, bind: BindAccount) -> Result<SecretView> {
     check(&bind)?;
     let ctx = ctx.clone();
@@ -199,7 +200,9 @@ async fn unbind_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
 pub async fn rotate_secret(ctx: &OpContext, path: &SecretPath) -> Result<SecretView> {
     let secret_id = settle!(may_rotate(ctx, path))?;
     let ctx = ctx.clone();
-    to_the_end(async move { rotate(&ctx, secret_id).await }).await
+    let rotated = to_the_end(async move { rotate(&ctx, secret_id).await }).await;
+    // the caller named the secret, not its account
+    rotated.map_err(|error| if error.field().is_some() { error.at_field("path") } else { error })
 }
 
 async fn may_rotate(ctx: &OpContext, path: &SecretPath) -> Result<Uuid, Attempt> {
@@ -223,10 +226,18 @@ async fn rotate(ctx: &OpContext, secret_id: Uuid) -> Result<SecretView> {
         wire::Operation::RotateAccount { account: row.account.clone(), password: password.clone() };
     if let Err(error) = ask(app, &engine, operation).await {
         settle!(fail(ctx, &row, &error))?;
-        return Err(client_error(error, "account"));
+        return Err(at_account(error));
     }
     failpoint!("account.rotated");
     settle!(promote(ctx, &row, &engine, &password))
+}
+
+/// Input that will not do is the account's name: there is no other.
+fn at_account(mut error: CallError) -> Error {
+    if let CallError::Engine(error) = &mut error {
+        error.field = None;
+    }
+    client_error(error, "account")
 }
 
 fn pending(app: &App, row: &AccountRow) -> Result<SecretString> {
