@@ -83,7 +83,8 @@ pub async fn mark_revoking(
     let mut select = Select::after(
         "UPDATE leases SET state = 'revoking', revocation_reason = $1, \
          due_at = CASE WHEN state = 'issuing' THEN due_at ELSE $2 END, \
-         expires_at = CASE WHEN expires_at > $2 THEN $2 ELSE expires_at END WHERE lease_id IN (SELECT lease_id FROM leases",
+         expires_at = CASE WHEN expires_at <= $2 THEN expires_at WHEN issued_at > $2 THEN issued_at ELSE $2 END \
+         WHERE lease_id IN (SELECT lease_id FROM leases",
         2,
     );
     match selection {
@@ -117,7 +118,7 @@ pub async fn abandon(
         tx,
         sqlx::query(
             "UPDATE leases SET state = 'revoking', due_at = $4, revocation_reason = COALESCE(revocation_reason, $2), \
-             expires_at = CASE WHEN expires_at > $3 THEN $3 ELSE expires_at END \
+             expires_at = CASE WHEN expires_at <= $3 THEN expires_at WHEN issued_at > $3 THEN issued_at ELSE $3 END \
              WHERE lease_id = $1 AND state IN ('issuing', 'revoking')"
         )
         .bind(lease_id)

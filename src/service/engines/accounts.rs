@@ -231,6 +231,8 @@ pub async fn rotate_secret(ctx: &OpContext, path: &SecretPath) -> Result<SecretV
     to_the_end(async move {
         match rotate(&ctx, secret_id).await {
             Err(error) if error.code() == ErrorCode::EngineUnavailable => Err(told(&ctx, error).await),
+            // the caller named the secret, not its account
+            Err(error) if error.field().is_some() => Err(error.at_field("path")),
             rotated => rotated,
         }
     })
@@ -258,10 +260,18 @@ async fn rotate(ctx: &OpContext, secret_id: Uuid) -> Result<SecretView> {
         wire::Operation::RotateAccount { account: row.account.clone(), password: password.clone() };
     if let Err(error) = ask(app, &engine, operation).await {
         settle!(fail(ctx, &row, &error))?;
-        return Err(client_error(error, "account"));
+        return Err(at_account(error));
     }
     failpoint!("account.rotated");
     settle!(promote(ctx, &row, &engine, &password))
+}
+
+/// Input that will not do is the account's name: there is no other.
+fn at_account(mut error: CallError) -> Error {
+    if let CallError::Engine(error) = &mut error {
+        error.field = None;
+    }
+    client_error(error, "account")
 }
 
 fn pending(app: &App, row: &AccountRow) -> Result<SecretString> {
