@@ -12,8 +12,8 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 pub use crate::storage::leases_states::{
-    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite, mark_revoking,
-    note_failure, renew, revoked,
+    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite, mark_revoking, note_failure,
+    renew, revoked,
 };
 
 /// No `Debug`: it holds a ciphertext.

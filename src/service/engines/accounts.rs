@@ -99,10 +99,7 @@ fn check(bind: &BindAccount) -> Result<()> {
 }
 
 /// The binding, and the secret as it was before.
-async fn bind_once(
-    ctx: &OpContext,
-    bind: &BindAccount,
-) -> Result<(AccountRow, Option<SecretRow>), Attempt> {
+async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, Option<SecretRow>), Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "bind_account").await?;
     require_for(&access, Operation::Write, &bind.path, None).await?;

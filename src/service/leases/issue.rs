@@ -221,11 +221,7 @@ fn new_row(
 }
 
 /// `Some`: the lease that was asked for with the same key a moment ago.
-async fn insert(
-    access: &Access,
-    event: &AuditEvent,
-    row: LeaseRow,
-) -> Result<Option<LeaseRow>, Attempt> {
+async fn insert(access: &Access, event: &AuditEvent, row: LeaseRow) -> Result<Option<LeaseRow>, Attempt> {
     let now = access.now;
     let event = event.clone();
     access

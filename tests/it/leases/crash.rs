@@ -88,7 +88,9 @@ async fn die_at(server: &mut Server, point: &str, path: &str) -> Option<Value> {
         server.ended().await;
         return None;
     }
-    let issued = server.issue_for(path, json!({ "ttlSeconds": if point.starts_with("renew") { 4 } else { 600 } })).await;
+    let issued = server
+        .issue_for(path, json!({ "ttlSeconds": if point.starts_with("renew") { 4 } else { 600 } }))
+        .await;
     let input = json!({ "leaseId": lease_id(&issued) });
     let died = if point.starts_with("renew") {
         let input = json!({ "leaseId": lease_id(&issued), "incrementSeconds": 600 });

@@ -6,7 +6,8 @@ const SOON: Duration = Duration::from_secs(15);
 
 /// A policy for clients: they issue and renew below `prod`.
 async fn client_policy(server: &Server) {
-    let document = json!({ "version": 1, "allowed_secrets": ["prod.**"], "allowed_operations": ["issue", "renew"] });
+    let document =
+        json!({ "version": 1, "allowed_secrets": ["prod.*"], "allowed_operations": ["issue", "renew"] });
     server.create_policy("client", document).await;
 }
 
@@ -53,7 +54,10 @@ async fn leases_end_with_their_token_and_their_role() {
 
     let deleted = client(&server, "shop").await;
     let lease = issued_to(&server, &deleted, PG).await;
-    server.mutate(&server.root, "deleteRole", "DeleteRoleInput", json!({ "name": "shop" }), "name").await.ok();
+    server
+        .mutate(&server.root, "deleteRole", "DeleteRoleInput", json!({ "name": "shop" }), "name")
+        .await
+        .ok();
     server.revoked(&lease, SOON).await;
     assert!(target.users().await.is_empty());
     assert_eq!(server.engine("main").await["activeLeases"], 0);
@@ -158,7 +162,10 @@ async fn leases_of_a_target_that_is_gone_are_given_up_by_force() {
     let lesser = json!({ "version": 1, "administers": ["engines"] });
     server.create_policy("engines", lesser).await;
     let token = server.token_with(&["engines"], json!({})).await;
-    server.mutate(&token, "revokeLeases", "RevokeLeasesInput", forced.clone(), "count").await.refused("FORBIDDEN");
+    server
+        .mutate(&token, "revokeLeases", "RevokeLeasesInput", forced.clone(), "count")
+        .await
+        .refused("FORBIDDEN");
     assert_eq!(server.revoke_leases(forced).await, 1);
     let lease = server.lease(lease_id(&issued)).await;
     assert_eq!(lease["state"], "REVOKED");

@@ -93,7 +93,10 @@ async fn many_issue_and_revoke_at_once() {
         async move {
             let issued = server.issue(PG).await;
             let revoked = server.revoke_as(&server.root, lease_id(&issued)).await.ok();
-            (revoked["revokeLease"]["lease"]["state"].clone(), text(&issued, "/credentials/username").to_owned())
+            (
+                revoked["revokeLease"]["lease"]["state"].clone(),
+                text(&issued, "/credentials/username").to_owned(),
+            )
         }
     })
     .await;

@@ -1,8 +1,13 @@
 //! Engines and leases on real targets: what is issued works, and is gone when its lease is, whatever happens in between.
 
 mod crash;
+mod drift;
 mod ending;
 mod limits;
+mod many;
+mod objects;
+mod outage;
+mod refusals;
 mod renewing;
 
 use crate::support::postgres::{PASSWORD, PostgresServer};
@@ -128,7 +133,8 @@ impl Server {
     }
 
     async fn enable_with(&self, input: Value) -> Reply {
-        let query = "mutation($input: EnableEngineInput!) { enableEngine(input: $input) { engine { name config } } }";
+        let query =
+            "mutation($input: EnableEngineInput!) { enableEngine(input: $input) { engine { name config } } }";
         self.as_root(query, json!({ "input": input })).await
     }
 
@@ -181,7 +187,8 @@ impl Server {
 
     async fn renew_as(&self, token: &str, lease: &str, seconds: Option<i64>) -> Reply {
         let input = json!({ "leaseId": lease, "incrementSeconds": seconds });
-        self.mutate(token, "renewLease", "RenewLeaseInput", input, &format!("lease {{ {LEASE} }} warnings")).await
+        self.mutate(token, "renewLease", "RenewLeaseInput", input, &format!("lease {{ {LEASE} }} warnings"))
+            .await
     }
 
     async fn revoke_as(&self, token: &str, lease: &str) -> Reply {

@@ -50,7 +50,7 @@ async fn every_cap_cuts_and_is_named() {
     warned(&cut["warnings"], "the longest lifetime of the engine");
 
     let document = json!({
-        "version": 1, "allowed_secrets": ["prod.**"], "allowed_operations": ["issue", "renew"],
+        "version": 1, "allowed_secrets": ["prod.*"], "allowed_operations": ["issue", "renew"],
         "conditions": { "max_ttl": "1m" }
     });
     server.create_policy("minute", document).await;
@@ -85,7 +85,8 @@ async fn renewals_count_from_now_and_reach_the_target() {
     let renewed = server.renew_as(&server.root, lease_id(&issued), None).await.ok()["renewLease"].take();
     assert_eq!((lasts(&renewed["lease"]), &renewed["warnings"]), (60, &json!([])));
     assert!(time(&renewed, "/lease/expiresAt") > end);
-    let renewed = server.renew_as(&server.root, lease_id(&issued), Some(1000)).await.ok()["renewLease"].take();
+    let renewed =
+        server.renew_as(&server.root, lease_id(&issued), Some(1000)).await.ok()["renewLease"].take();
     warned(&renewed["warnings"], "engine's role");
     let end = time(&renewed, "/lease/expiresAt");
     assert!(end <= time(&renewed, "/lease/maxExpiresAt"));
@@ -109,7 +110,12 @@ async fn renewals_count_from_now_and_reach_the_target() {
 async fn strangers_learn_and_end_nothing() {
     let (server, target) = dev_with_postgres().await;
     let issued = server.issue(PG).await;
-    server.create_policy("nothing", json!({ "version": 1, "allowed_secrets": ["other.**"], "allowed_operations": ["issue"] })).await;
+    server
+        .create_policy(
+            "nothing",
+            json!({ "version": 1, "allowed_secrets": ["other.*"], "allowed_operations": ["issue"] }),
+        )
+        .await;
     let token = server.token_with(&["nothing"], json!({})).await;
     server.issue_as(&token, json!({ "path": PG })).await.refused("NOT_FOUND");
     server.renew_as(&token, lease_id(&issued), None).await.refused("NOT_FOUND");
