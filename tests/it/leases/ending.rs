@@ -49,7 +49,7 @@ async fn leases_end_with_their_token_and_their_role() {
     let disabled = client(&server, "billing").await;
     let lease = issued_to(&server, &disabled, PG).await;
     let input = json!({ "name": "billing", "enabled": false });
-    server.mutate(&server.root, "updateRole", "UpdateRoleInput", input, "role { name }").await.ok();
+    server.mutate(&server.root, "updateRole", "RoleInput", input, "role { name }").await.ok();
     server.revoked(&lease, SOON).await;
 
     let deleted = client(&server, "shop").await;
