@@ -166,7 +166,7 @@ pub struct Revoked {
     pub secret_id: Uuid,
 }
 
-/// To `revoked`, from any other state. `None`: it was already.
+/// To `revoked`, from any other state; a complaint of the target's stays only if it is given up for a `reason`. `None`: it was already.
 pub async fn revoked(
     tx: &mut Tx,
     lease_id: Uuid,
@@ -175,7 +175,8 @@ pub async fn revoked(
 ) -> Result<Option<Revoked>> {
     on!(tx, c => sqlx::query_as(
         "UPDATE leases SET state = 'revoked', revoked = true, revoked_at = $2, due_at = NULL, credentials = NULL, \
-         revocation_reason = COALESCE($3, revocation_reason) WHERE lease_id = $1 AND NOT revoked \
+         revocation_reason = COALESCE($3, revocation_reason), \
+         last_revocation_error = CASE WHEN $3 IS NULL THEN NULL ELSE last_revocation_error END WHERE lease_id = $1 AND NOT revoked \
          RETURNING lease_id, engine_id, secret_id"
     ).bind(lease_id).bind(now).bind(reason).fetch_optional(c))
 }

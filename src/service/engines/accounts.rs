@@ -260,18 +260,20 @@ async fn rotate(ctx: &OpContext, secret_id: Uuid) -> Result<SecretView> {
         wire::Operation::RotateAccount { account: row.account.clone(), password: password.clone() };
     if let Err(error) = ask(app, &engine, operation).await {
         settle!(fail(ctx, &row, &error))?;
-        return Err(at_account(error));
+        return Err(refusal(error));
     }
     failpoint!("account.rotated");
     settle!(promote(ctx, &row, &engine, &password))
 }
 
-/// Input that will not do is the account's name: there is no other.
-fn at_account(mut error: CallError) -> Error {
-    if let CallError::Engine(error) = &mut error {
-        error.field = None;
+/// Whatever is wrong with the input of a rotation is wrong with its account.
+fn refusal(error: CallError) -> Error {
+    match error {
+        CallError::Engine(EngineError { kind: ErrorKind::BadInput, message, .. }) => {
+            Error::bad_input("account", input::shown_long(&message))
+        }
+        error => client_error(error, "account"),
     }
-    client_error(error, "account")
 }
 
 fn pending(app: &App, row: &AccountRow) -> Result<SecretString> {

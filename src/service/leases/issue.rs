@@ -115,7 +115,9 @@ async fn at_path(
 
 async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attempt> {
     let access = ctx.access().await?;
-    require_for(&access, Operation::Issue, &input.path, Some(input.ttl_seconds.unwrap_or(1))).await?;
+    let action = Action::Secret { operation: Operation::Issue, path: &input.path };
+    let asked = access.allowed_part(&action, input.ttl_seconds);
+    require_for(&access, Operation::Issue, &input.path, Some(asked)).await?;
     let app = access.app();
     if let Some(key) = &input.idempotency_key {
         let before = {
@@ -131,7 +133,8 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
     if !engine.enabled {
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
     }
-    let (granted, max_end) = lifetime(&access, input, &role, &engine);
+    let by_policy = evaluate(&access.policies, &action, &access.circumstances(Some(asked))).max_ttl_seconds;
+    let (granted, max_end) = lifetime(&access, input, by_policy, &role, &engine);
     let decision = require_for(&access, Operation::Issue, &input.path, Some(granted.seconds)).await?;
     let row = new_row(&access, input, secret_id, &role, &engine, granted, max_end);
     let role = open_role(app, secret_id, &sealed, version).await?;
@@ -157,12 +160,10 @@ fn no_role() -> Error {
 fn lifetime(
     access: &Access,
     input: &IssueCredentials,
+    by_policy: Option<i64>,
     role: &EngineRoleRow,
     engine: &EngineRow,
 ) -> (Granted, DateTime<Utc>) {
-    let action = Action::Secret { operation: Operation::Issue, path: &input.path };
-    let asked = input.ttl_seconds.unwrap_or(1);
-    let by_policy = evaluate(&access.policies, &action, &access.circumstances(Some(asked))).max_ttl_seconds;
     let token_left = access.caller.expires_at.map(|end| (end - access.now).num_seconds().max(1));
     let caps = [
         (Cap::Role, Some(role.max_ttl_seconds)),

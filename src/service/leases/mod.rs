@@ -119,7 +119,7 @@ impl Rights {
         Self {
             own: access.caller.actor_id == actor_id,
             area: access.decide(&Action::Administer(Area::Leases)),
-            renew: decide(Operation::Renew),
+            renew: access.decide_briefly(&Action::Secret { operation: Operation::Renew, path }),
             revoke: decide(Operation::Revoke),
         }
     }

@@ -12,7 +12,7 @@ use crate::failpoint::failpoint;
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::{Cap, Granted, LeaseState, grant};
 use crate::model::paths::SecretPath;
-use crate::model::policies::Operation;
+use crate::model::policies::{Action, Operation};
 use crate::storage::db::corrupt;
 use crate::storage::engine_roles as role_store;
 use crate::storage::engines as engine_store;
@@ -96,7 +96,8 @@ async fn plan(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<Plan,
     let path =
         SecretPath::parse(&row.secret_path).map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
     let rights = Rights::of(&access, &path, &row.actor_id);
-    let asked = increment.unwrap_or(1);
+    let action = Action::Secret { operation: Operation::Renew, path: &path };
+    let asked = access.allowed_part(&action, increment);
     if !rights.may_see() && !rights.renew.allowed {
         let event = about(access.refused(EventType::SecretAccessDenied, &rights.renew), &row);
         access.record(vec![event]).await?;
