@@ -42,6 +42,8 @@ pub enum Cap {
     Engine,
     Policy,
     Token,
+    /// What bounded the lease as a whole when it was issued.
+    Lease,
 }
 
 impl fmt::Display for Cap {
@@ -51,6 +53,7 @@ impl fmt::Display for Cap {
             Self::Engine => "the longest lifetime of the engine",
             Self::Policy => "the longest lifetime that the caller's policies allow",
             Self::Token => "the end of the caller's token",
+            Self::Lease => "the longest lifetime that the lease was issued with",
         })
     }
 }

@@ -161,7 +161,7 @@ fn lifetime(
         |seconds: i64| (row.issued_at + Duration::seconds(seconds) - access.now).num_seconds().max(1);
     let caps = [
         (Cap::Role, Some(from_issue(role_max))),
-        (Cap::Role, Some((row.max_expires_at - access.now).num_seconds().max(1))),
+        (Cap::Lease, Some((row.max_expires_at - access.now).num_seconds().max(1))),
         (Cap::Engine, engine.max_ttl_seconds.map(from_issue)),
         (Cap::Policy, policy),
         (Cap::Token, access.caller.expires_at.map(|end| (end - access.now).num_seconds().max(1))),

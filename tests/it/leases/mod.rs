@@ -5,6 +5,7 @@ mod drift;
 mod ending;
 mod limits;
 mod many;
+mod midway;
 mod objects;
 mod outage;
 mod refusals;

@@ -63,8 +63,8 @@ async fn every_cap_cuts_and_is_named() {
     assert_eq!(lasts(&cut["lease"]), 60);
     warned(&cut["warnings"], "policies");
     let renewed = server.renew_as(&token, lease_id(&cut), Some(300)).await.ok()["renewLease"].take();
-    assert_eq!(lasts(&renewed["lease"]), 60);
-    warned(&renewed["warnings"], "policies");
+    assert!((50..=60).contains(&lasts(&renewed["lease"])), "{renewed}");
+    warned(&renewed["warnings"], "the lease was issued with");
 
     let brief = server.token_with(&["root"], json!({ "ttlSeconds": 90 })).await;
     let cut = server.issue_as(&brief, json!({ "path": PG })).await.ok()["issueCredentials"].take();
