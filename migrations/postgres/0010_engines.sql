@@ -99,6 +99,7 @@ CREATE TABLE leases (
 CREATE INDEX leases_secret ON leases (secret_id);
 CREATE INDEX leases_active_expiry ON leases (expires_at) WHERE NOT revoked;
 CREATE INDEX leases_due ON leases (engine_id, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX leases_engine ON leases (engine_id, lease_id) WHERE NOT revoked;
 CREATE INDEX leases_path ON leases (secret_path, lease_id) WHERE NOT revoked;
 CREATE INDEX leases_token ON leases (token_accessor) WHERE NOT revoked;
 CREATE INDEX leases_role ON leases (role_name) WHERE NOT revoked;

@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod gate;
 mod health;
 pub mod ids;
+mod metrics;
 pub mod negotiation;
 pub mod params;
 mod patience;

@@ -7,7 +7,7 @@ use super::ids::{correlation_id, request_id};
 use super::respond;
 use super::server::Handler;
 use super::transport::{Api, Call, GraphqlDoor, TransportOptions};
-use super::{audit_export, health, sys};
+use super::{audit_export, health, metrics, sys};
 use crate::error::{Error, ErrorCode, Result};
 use crate::service::App;
 use crate::service::context::{OpContext, Origin};
@@ -163,6 +163,7 @@ where
     match head.uri.path() {
         "/livez" if reads => health::live(&visit.id),
         "/readyz" if reads => health::ready(&visit).await,
+        "/metrics" if reads => metrics::metrics(&visit).await,
         "/v1/sys/health" if reads => health::health(&visit).await,
         "/v1/sys/seal-status" if reads => sys::seal_status(&visit).await,
         sys::INIT if posts => sys::init(&visit, &head.headers, body).await,
@@ -172,7 +173,9 @@ where
         "/" if reads => {
             respond::answer(StatusCode::OK, "text/plain; charset=utf-8", &visit.id, HOME.as_bytes().to_vec())
         }
-        "/livez" | "/readyz" | "/v1/sys/health" | "/v1/sys/seal-status" | "/" => only("GET, HEAD"),
+        "/livez" | "/readyz" | "/metrics" | "/v1/sys/health" | "/v1/sys/seal-status" | "/" => {
+            only("GET, HEAD")
+        }
         sys::INIT | "/v1/sys/unseal" | "/v1/sys/seal" => only("POST"),
         "/v1/audit/export" => only("GET"),
         _ => respond::error(

@@ -215,6 +215,19 @@ impl Access {
         evaluate(&self.policies, action, &self.circumstances(None))
     }
 
+    /// Whether something may be issued or renewed at all, for however short a time.
+    pub(super) fn decide_briefly(&self, action: &Action) -> Decision {
+        evaluate(&self.policies, action, &self.circumstances(Some(1)))
+    }
+
+    /// The lifetime to decide on when one is wanted that policies may allow a part of: what they do not allow as a whole is cut
+    /// to what they do.
+    pub(super) fn allowed_part(&self, action: &Action, wanted: Option<i64>) -> i64 {
+        let wanted = wanted.unwrap_or(1);
+        let whole = evaluate(&self.policies, action, &self.circumstances(Some(wanted)));
+        if whole.allowed || !self.decide_briefly(action).allowed { wanted } else { 1 }
+    }
+
     /// Whether the caller holds the built-in policy.
     pub(super) fn is_root(&self) -> bool {
         self.caller.policy_names.iter().any(|name| name == super::book::ROOT)

@@ -8,6 +8,7 @@ pub mod engines;
 mod input;
 pub mod leases;
 pub mod ledger;
+pub mod metrics;
 pub mod paging;
 pub mod partitions;
 pub mod policies;

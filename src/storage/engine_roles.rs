@@ -98,6 +98,40 @@ pub async fn update(tx: &mut Tx, row: &EngineRoleRow) -> Result<()> {
     )?)
 }
 
+/// The roles, by secret, whose configuration is sealed under an older data key than `active`; at most `limit`.
+pub async fn sealed_under_older_key(tx: &mut Tx, active: i64, limit: i64) -> Result<Vec<Uuid>> {
+    let rows: Vec<(Uuid,)> = on!(tx, c => sqlx::query_as(
+        "SELECT secret_id FROM engine_roles WHERE key_version < $1 ORDER BY secret_id LIMIT $2"
+    ).bind(active).bind(limit).fetch_all(c))?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Another ciphertext of the same configuration in place of `old`. `false`: that is not what is there.
+pub async fn replace_sealed(
+    tx: &mut Tx,
+    secret_id: Uuid,
+    old: &[u8],
+    sealed: &[u8],
+    key_version: i64,
+) -> Result<bool> {
+    let changed = exec!(
+        tx,
+        sqlx::query("UPDATE secrets SET encrypted_data = $3 WHERE id = $1 AND encrypted_data = $2")
+            .bind(secret_id)
+            .bind(old)
+            .bind(sealed)
+    )?;
+    if changed == 1 {
+        exec!(
+            tx,
+            sqlx::query("UPDATE engine_roles SET key_version = $2 WHERE secret_id = $1")
+                .bind(secret_id)
+                .bind(key_version)
+        )?;
+    }
+    Ok(changed == 1)
+}
+
 /// The paths of an engine's roles, in order; at most `limit`.
 pub async fn paths_of(tx: &mut Tx, engine_id: Uuid, limit: i64) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = on!(tx, c => sqlx::query_as(

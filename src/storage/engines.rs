@@ -123,6 +123,33 @@ pub async fn update(tx: &mut Tx, row: &EngineRow, expected: i64) -> Result<()> {
     changed_one(changed)
 }
 
+/// Engines whose configuration is sealed under an older data key than `active`; at most `limit`.
+pub async fn sealed_under_older_key(tx: &mut Tx, active: i64, limit: i64) -> Result<Vec<EngineRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE key_version < $1 ORDER BY id LIMIT $2"))
+        .bind(active).bind(limit).fetch_all(c))
+}
+
+/// Another ciphertext of the same configuration in place of `old`. `false`: that is not what is there.
+pub async fn replace_sealed(
+    tx: &mut Tx,
+    id: Uuid,
+    old: &[u8],
+    sealed: &[u8],
+    key_version: i64,
+) -> Result<bool> {
+    let changed = exec!(
+        tx,
+        sqlx::query(
+            "UPDATE engines SET config_encrypted = $3, key_version = $4 WHERE id = $1 AND config_encrypted = $2"
+        )
+        .bind(id)
+        .bind(old)
+        .bind(sealed)
+        .bind(key_version)
+    )?;
+    Ok(changed == 1)
+}
+
 /// # Errors
 /// `CONFLICT` if the row is gone.
 pub async fn set_drift(tx: &mut Tx, id: Uuid, drift: &Value) -> Result<()> {
@@ -156,6 +183,20 @@ pub async fn ids(tx: &mut Tx, after: Option<Uuid>, limit: i64) -> Result<Vec<Uui
         "SELECT id FROM engines WHERE id > $1 ORDER BY id LIMIT $2"
     ).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(c))?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// What is counted of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct EngineCounts {
+    pub id: Uuid,
+    pub engine_type: String,
+    pub live_leases: i64,
+}
+
+/// The counts of engines, in order of their ids; at most `limit`.
+pub async fn counts(tx: &mut Tx, limit: i64) -> Result<Vec<EngineCounts>> {
+    on!(tx, c => sqlx::query_as("SELECT id, engine_type, live_leases FROM engines ORDER BY id LIMIT $1")
+        .bind(limit).fetch_all(c))
 }
 
 /// The engines that have a lease to see to by this time, and those whose own secret is being replaced; at most `limit`.

@@ -203,29 +203,37 @@ pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<L
     Ok(rows)
 }
 
-/// The ids of an engine's leases that are not revoked, in order, after this one: for the comparison with the target.
+/// A lease that is not revoked, as the comparison with the target looks at it.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct LiveLease {
+    pub lease_id: Uuid,
+    pub state: String,
+    pub issued_at: DateTime<Utc>,
+}
+
+/// An engine's leases that are not revoked, in the order of their ids, after this one.
 pub async fn live_of(
     tx: &mut Tx,
     engine_id: Uuid,
     after: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<(Uuid, String)>> {
+) -> Result<Vec<LiveLease>> {
     on!(tx, c => sqlx::query_as(
-        "SELECT lease_id, state FROM leases WHERE engine_id = $1 AND NOT revoked AND lease_id > $2 ORDER BY lease_id LIMIT $3"
+        "SELECT lease_id, state, issued_at FROM leases \
+         WHERE engine_id = $1 AND NOT revoked AND lease_id > $2 ORDER BY lease_id LIMIT $3"
     ).bind(engine_id).bind(after.unwrap_or(Uuid::nil())).bind(limit).fetch_all(c))
 }
 
-/// How many leases of an engine have outlived their expiry, counted up to `most`, and the oldest such expiry.
+/// Leases that have outlived their expiry, by kind of engine: how many, counted up to `most` in all, and the oldest expiry.
 pub async fn overdue(
     tx: &mut Tx,
-    engine_id: Uuid,
     now: DateTime<Utc>,
     most: i64,
-) -> Result<(i64, Option<DateTime<Utc>>)> {
+) -> Result<Vec<(String, i64, DateTime<Utc>)>> {
     on!(tx, c => sqlx::query_as(
-        "SELECT count(*), min(expires_at) FROM (SELECT expires_at FROM leases \
-         WHERE engine_id = $1 AND NOT revoked AND due_at IS NOT NULL AND expires_at < $2 LIMIT $3) AS late"
-    ).bind(engine_id).bind(now).bind(most).fetch_one(c))
+        "SELECT engine_type, count(*), min(expires_at) FROM (SELECT engine_type, expires_at FROM leases \
+         WHERE NOT revoked AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS late GROUP BY engine_type"
+    ).bind(now).bind(most).fetch_all(c))
 }
 
 /// Removes up to `limit` leases that were revoked before this time. How many.

@@ -83,7 +83,8 @@ pub async fn mark_revoking(
     let mut select = Select::after(
         "UPDATE leases SET state = 'revoking', revocation_reason = $1, \
          due_at = CASE WHEN state = 'issuing' THEN due_at ELSE $2 END, \
-         expires_at = CASE WHEN expires_at > $2 THEN $2 ELSE expires_at END WHERE lease_id IN (SELECT lease_id FROM leases",
+         expires_at = CASE WHEN expires_at <= $2 THEN expires_at WHEN issued_at > $2 THEN issued_at ELSE $2 END \
+         WHERE lease_id IN (SELECT lease_id FROM leases",
         2,
     );
     match selection {
@@ -117,7 +118,7 @@ pub async fn abandon(
         tx,
         sqlx::query(
             "UPDATE leases SET state = 'revoking', due_at = $4, revocation_reason = COALESCE(revocation_reason, $2), \
-             expires_at = CASE WHEN expires_at > $3 THEN $3 ELSE expires_at END \
+             expires_at = CASE WHEN expires_at <= $3 THEN expires_at WHEN issued_at > $3 THEN issued_at ELSE $3 END \
              WHERE lease_id = $1 AND state IN ('issuing', 'revoking')"
         )
         .bind(lease_id)
@@ -165,7 +166,7 @@ pub struct Revoked {
     pub secret_id: Uuid,
 }
 
-/// To `revoked`, from any other state. `None`: it was already.
+/// To `revoked`, from any other state; a complaint of the target's stays only if it is given up for a `reason`. `None`: it was already.
 pub async fn revoked(
     tx: &mut Tx,
     lease_id: Uuid,
@@ -174,7 +175,8 @@ pub async fn revoked(
 ) -> Result<Option<Revoked>> {
     on!(tx, c => sqlx::query_as(
         "UPDATE leases SET state = 'revoked', revoked = true, revoked_at = $2, due_at = NULL, credentials = NULL, \
-         revocation_reason = COALESCE($3, revocation_reason) WHERE lease_id = $1 AND NOT revoked \
+         revocation_reason = COALESCE($3, revocation_reason), \
+         last_revocation_error = CASE WHEN $3 IS NULL THEN NULL ELSE last_revocation_error END WHERE lease_id = $1 AND NOT revoked \
          RETURNING lease_id, engine_id, secret_id"
     ).bind(lease_id).bind(now).bind(reason).fetch_optional(c))
 }

@@ -155,26 +155,45 @@ fn of_versions<'a>(
     (select.text, select.args)
 }
 
+/// How often a write looks at all older versions for something to prune.
+const SWEEP_EVERY: i64 = 64;
+
 /// Prunes the oldest versions of a secret whose current version is `current`: of all but the newest `kept` the data is removed
 /// for good, and of all but the newest [`REMEMBERED`] the rows of destroyed ones too. How many lost their data.
-///
-/// A secret is written again and again: the work is in proportion to what is pruned, not to how many versions there ever were.
 pub async fn prune(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64) -> Result<u64> {
-    let destroyed =
-        if current > kept { exec!(tx, sqlx::query(PRUNE).bind(secret_id).bind(current - kept))? } else { 0 };
-    if current > REMEMBERED {
-        exec!(tx, sqlx::query(FORGET).bind(secret_id).bind(current - REMEMBERED))?;
+    prune_above(tx, secret_id, current, kept, 0).await
+}
+
+/// The same after one more version was written: what is one over is pruned, and only now and then is everything gone over. A
+/// secret is written again and again, and PostgreSQL keeps what was pruned in its indexes until it vacuums.
+pub async fn prune_next(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64) -> Result<u64> {
+    let span = if current % SWEEP_EVERY == 0 { current } else { 1 };
+    prune_above(tx, secret_id, current, kept, span).await
+}
+
+/// Goes over the newest `span` of those to be pruned; 0 for all.
+async fn prune_above(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64, span: i64) -> Result<u64> {
+    let above = |newest: i64| if span == 0 { 0 } else { (newest - span).max(0) };
+    let oldest = current - kept;
+    let destroyed = if oldest > 0 {
+        exec!(tx, sqlx::query(PRUNE).bind(secret_id).bind(oldest).bind(above(oldest)))?
+    } else {
+        0
+    };
+    let oldest = current - REMEMBERED;
+    if oldest > 0 {
+        exec!(tx, sqlx::query(FORGET).bind(secret_id).bind(oldest).bind(above(oldest)))?;
     }
     Ok(destroyed)
 }
 
 /// The condition is that of the index `secret_versions_data`, word for word, so that both planners use it.
 pub(super) const PRUNE: &str = "UPDATE secret_versions SET encrypted_data = NULL, destroyed = true \
-     WHERE secret_id = $1 AND version <= $2 AND encrypted_data IS NOT NULL";
+     WHERE secret_id = $1 AND version <= $2 AND version > $3 AND encrypted_data IS NOT NULL";
 
 /// Below this number only tombstones are left, and those of earlier calls are gone: what the primary key finds goes.
-pub(super) const FORGET: &str =
-    "DELETE FROM secret_versions WHERE secret_id = $1 AND version <= $2 AND encrypted_data IS NULL";
+pub(super) const FORGET: &str = "DELETE FROM secret_versions \
+     WHERE secret_id = $1 AND version <= $2 AND version > $3 AND encrypted_data IS NULL";
 
 /// Versions whose data is sealed under an older data key than this one: what is left to rewrap, in order of (data key, secret,
 /// version), from the first after `after`, so that one that cannot be rewrapped does not hold up the rest.

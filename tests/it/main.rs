@@ -21,3 +21,4 @@ mod plugins;
 mod rotation;
 mod tamper;
 mod tour;
+mod tour_engines;

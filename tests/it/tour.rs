@@ -1,5 +1,5 @@
 //! The README's tour, run as it stands: every command between the tour's marks, in one shell session, against a fresh
-//! `secrethub dev`, its output compared with the output block that follows it.
+//! `secrethub dev`, its output compared with the output block that follows it. The tours of the engines are in `tour_engines`.
 //!
 //! In an output block `…` stands for any text within a line, and a line of nothing but `…` for any lines.
 
@@ -9,18 +9,20 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-struct Step {
+#[derive(Clone)]
+pub struct Step {
     line: usize,
     commands: String,
     expected: Option<String>,
 }
 
-fn repository() -> &'static Path {
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The steps between `<!-- tour -->` and `<!-- /tour -->` (there may be several such parts).
-fn steps(readme: &str) -> Vec<Step> {
+/// The steps between `<!-- MARK -->` and `<!-- /tour -->` (there may be several such parts).
+pub fn steps(readme: &str, mark: &str) -> Vec<Step> {
+    let begin = format!("<!-- {mark} -->");
     let mut steps: Vec<Step> = Vec::new();
     let (mut inside, mut block): (bool, Option<(String, String, usize)>) = (false, None);
     for (index, line) in readme.lines().enumerate() {
@@ -38,7 +40,7 @@ fn steps(readme: &str) -> Vec<Step> {
                 }
             }
             Some((_, body, _)) => writeln!(body, "{line}").unwrap(),
-            None if line.trim() == "<!-- tour -->" => inside = true,
+            None if line.trim() == begin => inside = true,
             None if line.trim() == "<!-- /tour -->" => inside = false,
             None if inside && line.starts_with("```") => {
                 block = Some((line[3..].trim().to_owned(), String::new(), index + 2));
@@ -90,8 +92,8 @@ fn stand_in(folder: &Path) -> PathBuf {
     place
 }
 
-/// Runs the steps in one bash; what each printed and its exit status.
-fn run(server: &Server, steps: &[Step]) -> Vec<(String, i32)> {
+/// Runs the steps in one bash with these variables set (`PATH`: what comes before it, with a colon at its end); what each printed and its exit status.
+fn run(server: &Server, steps: &[Step], variables: &[(&str, String)]) -> Vec<(String, i32)> {
     let place = stand_in(server.folder.path());
     let work = server.folder.path().join("steps");
     std::fs::create_dir(&work).unwrap();
@@ -104,12 +106,14 @@ fn run(server: &Server, steps: &[Step]) -> Vec<(String, i32)> {
         writeln!(script, "source {file} >{at}.out 2>&1 </dev/null; echo $? >{at}.status").unwrap();
     }
     let path = std::env::var("PATH").unwrap();
+    let more = variables.iter().find(|(name, _)| *name == "PATH").map_or("", |(_, more)| more);
     let status = Command::new("bash")
         .args(["--norc", "--noprofile", "-o", "pipefail", "-c", &script])
         .current_dir(place)
-        .env("PATH", format!("{}:{path}", program().parent().unwrap().display()))
+        .env("PATH", format!("{}:{more}{path}", program().parent().unwrap().display()))
         .env("SECRETHUB_ADDR", server.address())
         .env("SECRETHUB_TOKEN", &server.root)
+        .envs(variables.iter().filter(|(name, _)| *name != "PATH").map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .status()
         .unwrap();
@@ -123,18 +127,22 @@ fn run(server: &Server, steps: &[Step]) -> Vec<(String, i32)> {
         .collect()
 }
 
-async fn take(store: Store, readme: &Path) -> usize {
-    let text = std::fs::read_to_string(readme).unwrap_or_else(|e| panic!("{}: {e}", readme.display()));
-    let steps = steps(&text);
-    let server = Server::dev(store).await;
-    for (step, (output, status)) in steps.iter().zip(run(&server, &steps)) {
-        let place = format!("{}:{}", readme.display(), step.line);
+/// Takes the steps of a file against a server, and compares what they print.
+pub fn walk(server: &Server, file: &Path, steps: &[Step], variables: &[(&str, String)]) {
+    for (step, (output, status)) in steps.iter().zip(run(server, steps, variables)) {
+        let place = format!("{}:{}", file.display(), step.line);
         assert_eq!(status, 0, "{place}: exit status\n{}--- printed:\n{output}", step.commands);
         if let Some(expected) = &step.expected {
             let fits = output_fits(expected, &output);
             assert!(fits, "{place}\n{}--- expected:\n{expected}--- printed:\n{output}", step.commands);
         }
     }
+}
+
+async fn take(store: Store, readme: &Path) -> usize {
+    let text = std::fs::read_to_string(readme).unwrap_or_else(|e| panic!("{}: {e}", readme.display()));
+    let steps = steps(&text, "tour");
+    walk(&Server::dev(store).await, readme, &steps, &[]);
     steps.len()
 }
 

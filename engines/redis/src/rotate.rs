@@ -75,14 +75,19 @@ impl Redis {
     pub async fn replace(&self, account: &str, password: &SecretString) -> Result<()> {
         let nodes = self.nodes();
         if account == nodes.config.account() {
-            return Err(EngineError::refused(
-                "the account is the engine's own: rotate the engine's root instead",
+            return Err(EngineError::bad_input(
+                "account",
+                "is the engine's own: rotate the engine's root instead",
             ));
         }
         if account.contains(self.installation.as_str()) {
-            return Err(EngineError::refused("the account belongs to a lease"));
+            return Err(EngineError::bad_input("account", "belongs to a lease"));
         }
         let there = nodes.on_each(|node| Self::has(node, account)).await?;
+        // where no node has it, none has the new password either
+        if !there.contains(&true) {
+            return Err(EngineError::bad_input("account", "is not on the target: make it there first"));
+        }
         if there.contains(&false) {
             return Err(EngineError::refused("there is no such account on every node: make it first"));
         }

@@ -5,7 +5,7 @@ use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::{BoundSecret, SecretView, require_for, store_rotated};
 use super::super::{App, input, to_the_end};
-use super::ask::{ask, client_error, recorded};
+use super::ask::{ask, client_error, recorded, told};
 use super::{named, store};
 use crate::crypto::barrier::RecordName;
 use crate::engine::CallError;
@@ -228,7 +228,15 @@ async fn unbind_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
 pub async fn rotate_secret(ctx: &OpContext, path: &SecretPath) -> Result<SecretView> {
     let secret_id = settle!(may_rotate(ctx, path))?;
     let ctx = ctx.clone();
-    to_the_end(async move { rotate(&ctx, secret_id).await }).await
+    to_the_end(async move {
+        match rotate(&ctx, secret_id).await {
+            Err(error) if error.code() == ErrorCode::EngineUnavailable => Err(told(&ctx, error).await),
+            // the caller named the secret, not its account
+            Err(error) if error.field().is_some() => Err(error.at_field("path")),
+            rotated => rotated,
+        }
+    })
+    .await
 }
 
 async fn may_rotate(ctx: &OpContext, path: &SecretPath) -> Result<Uuid, Attempt> {
@@ -252,10 +260,20 @@ async fn rotate(ctx: &OpContext, secret_id: Uuid) -> Result<SecretView> {
         wire::Operation::RotateAccount { account: row.account.clone(), password: password.clone() };
     if let Err(error) = ask(app, &engine, operation).await {
         settle!(fail(ctx, &row, &error))?;
-        return Err(client_error(error, "account"));
+        return Err(refusal(error));
     }
     failpoint!("account.rotated");
     settle!(promote(ctx, &row, &engine, &password))
+}
+
+/// Whatever is wrong with the input of a rotation is wrong with its account.
+fn refusal(error: CallError) -> Error {
+    match error {
+        CallError::Engine(EngineError { kind: ErrorKind::BadInput, message, .. }) => {
+            Error::bad_input("account", input::shown_long(&message))
+        }
+        error => client_error(error, "account"),
+    }
 }
 
 fn pending(app: &App, row: &AccountRow) -> Result<SecretString> {

@@ -2,12 +2,14 @@
 //! client in the product's own words.
 
 use super::super::App;
+use super::super::context::{OpContext, settle};
 use super::super::input;
 use super::super::seal::{KeySlot, refresh_keyring};
 use super::config_record;
 use crate::crypto::barrier::key_version_of;
 use crate::engine::{CallError, Lane, Target};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::policies::{Action, Area};
 use crate::storage::db::corrupt;
 use crate::storage::engines::EngineRow;
 use crate::storage::seal as seal_store;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a call on a caller's behalf may take. The time after which an issue is taken for lost is longer.
-pub const CALL_DEADLINE: Duration = Duration::from_secs(20);
+pub const CALL_DEADLINE: Duration = Duration::from_secs(25);
 
 /// The mark of this installation on targets. It comes from the cluster's id, so it is the same on every node and for ever.
 pub async fn installation(app: &App) -> Result<Installation> {
@@ -118,6 +120,22 @@ pub fn client_error(error: CallError, prefix: &str) -> Error {
                 None => error,
             }
         }
+    }
+}
+
+/// What a caller is told who does not administer `engines`: not what the target said, which stands in the audit log.
+pub async fn told(ctx: &OpContext, error: Error) -> Error {
+    let Ok(access) = settle!(ctx.access()) else { return error };
+    if access.decide(&Action::Administer(Area::Engines)).allowed {
+        return error;
+    }
+    let told = Error::new(
+        ErrorCode::EngineUnavailable,
+        "the engine could not do this: try again shortly, or ask whoever administers engines, who finds the reason in the audit log",
+    );
+    match error.retry_after_seconds() {
+        Some(seconds) => told.with_retry_after(seconds),
+        None => told,
     }
 }
 

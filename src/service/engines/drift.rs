@@ -27,6 +27,8 @@ const PAGE: i64 = 2000;
 const SAMPLE: usize = 20;
 /// Accounts and leases that one healing sees to; the rest is left for the next.
 const MOST_HEALED: usize = 1000;
+/// Differences of each kind that are counted.
+const MOST_KEPT: usize = 10_000;
 /// Accounts that one call of the engine removes.
 const BATCH: usize = 200;
 
@@ -77,46 +79,61 @@ impl Found {
 /// `None`: this engine cannot list.
 async fn compare(ctx: &OpContext, engine: &EngineRow) -> Result<Option<Found>, CallError> {
     let app = ctx.app();
-    let internal =
-        |error: Error| CallError::Unavailable { message: error.message().to_owned(), retry_after: None };
-    // what is there before the target is asked can have ended since, and what is issued meanwhile is on the target only: so
-    // leases are read on both sides of the question, and only what neither knows is unknown
-    let before = live(ctx, engine.id).await.map_err(internal)?;
+    let asked_at = app.clock().now();
     let answer = match ask_background(app, engine, Operation::List, DEADLINE).await {
         Err(CallError::Engine(EngineError { kind: ErrorKind::Unsupported, .. })) => return Ok(None),
         answer => answer?,
     };
-    let accounts: Vec<Account> = serde_json::from_value(answer).map_err(|_| CallError::Unavailable {
-        message: "the engine's answer is not what an engine answers: report it to its author".to_owned(),
-        retry_after: None,
+    let unavailable =
+        |message: &str| CallError::Unavailable { message: message.to_owned(), retry_after: None };
+    let accounts: Vec<Account> = serde_json::from_value(answer).map_err(|_| {
+        unavailable("the engine's answer is not what an engine answers: report it to its author")
     })?;
-    let after = live(ctx, engine.id).await.map_err(internal)?;
-    let there: std::collections::HashSet<Uuid> = accounts.iter().map(|account| account.lease_id).collect();
-    let unknown = accounts
-        .into_iter()
-        .filter(|account| !before.contains_key(&account.lease_id) && !after.contains_key(&account.lease_id))
-        .collect();
-    let missing = before
-        .iter()
-        .filter(|(id, active)| **active && after.get(*id) == Some(&true) && !there.contains(*id))
-        .map(|(id, _)| *id)
-        .collect();
-    Ok(Some(Found { unknown, missing }))
+    sort_out(ctx, engine.id, accounts, asked_at).await.map(Some).map_err(|error| unavailable(error.message()))
 }
 
-/// The leases of an engine that are not revoked, and whether each is active.
-async fn live(ctx: &OpContext, engine_id: Uuid) -> Result<HashMap<Uuid, bool>> {
-    let mut all = HashMap::new();
+/// What the target has against what the store has now. A lease is there before its account, so an account without a live lease has
+/// none, unless it ended after the target was asked; and an active lease without an account lacks it, unless the account was
+/// only just being made.
+async fn sort_out(
+    ctx: &OpContext,
+    engine_id: Uuid,
+    accounts: Vec<Account>,
+    asked_at: DateTime<Utc>,
+) -> Result<Found> {
+    let mut left: HashMap<Uuid, Account> =
+        accounts.into_iter().map(|account| (account.lease_id, account)).collect();
+    let settled = asked_at - chrono::Duration::seconds(60);
+    let mut missing = Vec::new();
     let mut after = None;
     loop {
         let page = {
             let mut tx = ctx.app().read().await?;
             lease_store::live_of(&mut tx, engine_id, after, PAGE).await?
         };
-        let Some((last, _)) = page.last() else { return Ok(all) };
-        after = Some(*last);
-        all.extend(page.into_iter().map(|(id, state)| (id, state == "active")));
+        let Some(last) = page.last() else { break };
+        after = Some(last.lease_id);
+        for lease in page {
+            let there = left.remove(&lease.lease_id).is_some();
+            if !there && lease.state == "active" && lease.issued_at < settled && missing.len() < MOST_KEPT {
+                missing.push(lease.lease_id);
+            }
+        }
     }
+    let mut unknown = Vec::new();
+    for (id, account) in left {
+        let ended = {
+            let mut tx = ctx.app().read().await?;
+            lease_store::by_id(&mut tx, id).await?
+        };
+        if ended.is_none_or(|lease| lease.revoked_at.is_some_and(|time| time < asked_at)) {
+            unknown.push(account);
+        }
+        if unknown.len() == MOST_KEPT {
+            break;
+        }
+    }
+    Ok(Found { unknown, missing })
 }
 
 /// Compares every engine with its target; how many differ. An engine that does not answer is left for the next time.

@@ -87,13 +87,13 @@ pub async fn open_role(app: &App, secret_id: Uuid, sealed: &[u8], version: i64) 
 pub async fn put_role(ctx: &OpContext, role: EngineRole) -> Result<SecretView> {
     check(&role)?;
     let (row, before) = settle!(prepare(ctx, &role))?;
-    check_ttl(&role, &row)?;
+    let (default_ttl, _) = check_ttl(&role, &row)?;
     let secret_id = before.as_ref().map_or_else(Uuid::new_v4, |secret| secret.id);
     ask(ctx.app(), &row, Operation::CheckRole { role: role.config.clone() })
         .await
         .map_err(|error| client_error(error, "config"))?;
     if role.rehearse {
-        rehearse(ctx, &row, &role.path, &role.config).await?;
+        rehearse(ctx, &row, &role.path, &role.config, default_ttl).await?;
     }
     settle!(put_once(ctx, &role, secret_id))
 }

@@ -2,7 +2,7 @@
 //! Whatever breaks off in between leaves a lease that the reaper ends.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::engines::{ask, client_error, open_role, recorded};
+use super::super::engines::{ask, client_error, open_role, recorded, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::refresh_keyring;
 use super::super::secrets::require_for;
@@ -33,7 +33,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// After this an issue that has not ended is taken for lost. Longer than a call may take, with what the target may still be at.
-pub(super) const LOST_AFTER: Duration = Duration::seconds(30);
+pub(super) const LOST_AFTER: Duration = Duration::seconds(35);
 /// After a call without an answer, what it may have made is sought for this much later.
 const SETTLING: Duration = Duration::seconds(10);
 /// The longest lifetime that can be asked for, in seconds.
@@ -115,7 +115,9 @@ async fn at_path(
 
 async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attempt> {
     let access = ctx.access().await?;
-    require_for(&access, Operation::Issue, &input.path, Some(input.ttl_seconds.unwrap_or(1))).await?;
+    let action = Action::Secret { operation: Operation::Issue, path: &input.path };
+    let asked = access.allowed_part(&action, input.ttl_seconds);
+    require_for(&access, Operation::Issue, &input.path, Some(asked)).await?;
     let app = access.app();
     if let Some(key) = &input.idempotency_key {
         let before = {
@@ -131,7 +133,8 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
     if !engine.enabled {
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
     }
-    let (granted, max_end) = lifetime(&access, input, &role, &engine);
+    let by_policy = evaluate(&access.policies, &action, &access.circumstances(Some(asked))).max_ttl_seconds;
+    let (granted, max_end) = lifetime(&access, input, by_policy, &role, &engine);
     let decision = require_for(&access, Operation::Issue, &input.path, Some(granted.seconds)).await?;
     let row = new_row(&access, input, secret_id, &role, &engine, granted, max_end);
     let role = open_role(app, secret_id, &sealed, version).await?;
@@ -157,12 +160,10 @@ fn no_role() -> Error {
 fn lifetime(
     access: &Access,
     input: &IssueCredentials,
+    by_policy: Option<i64>,
     role: &EngineRoleRow,
     engine: &EngineRow,
 ) -> (Granted, DateTime<Utc>) {
-    let action = Action::Secret { operation: Operation::Issue, path: &input.path };
-    let asked = input.ttl_seconds.unwrap_or(1);
-    let by_policy = evaluate(&access.policies, &action, &access.circumstances(Some(asked))).max_ttl_seconds;
     let token_left = access.caller.expires_at.map(|end| (end - access.now).num_seconds().max(1));
     let caps = [
         (Cap::Role, Some(role.max_ttl_seconds)),
@@ -370,13 +371,14 @@ async fn give_up(ctx: &OpContext, begun: &Begun, failure: CallError) -> Error {
     let error = client_error(failure, "path");
     abandon(ctx, &begun.row, "the credentials could not be issued", wait, &error).await;
     // what is wrong with the role is none of the caller's input
-    match error.code() {
+    let error = match error.code() {
         ErrorCode::BadUserInput => Error::new(
             ErrorCode::EngineUnavailable,
             format!("the engine does not take the role at this path: {}", error.message()),
         ),
         _ => error,
-    }
+    };
+    told(ctx, error).await
 }
 
 async fn abandon(ctx: &OpContext, row: &LeaseRow, reason: &'static str, wait: Duration, error: &Error) {

@@ -119,7 +119,7 @@ impl Rights {
         Self {
             own: access.caller.actor_id == actor_id,
             area: access.decide(&Action::Administer(Area::Leases)),
-            renew: decide(Operation::Renew),
+            renew: access.decide_briefly(&Action::Secret { operation: Operation::Renew, path }),
             revoke: decide(Operation::Revoke),
         }
     }
@@ -136,6 +136,20 @@ impl Rights {
 
 fn absent() -> Error {
     Error::not_found("there is no such lease, or this token may not know of it: check the lease id")
+}
+
+/// That there is no such lease is recorded too, and takes as long as a refusal.
+async fn note_absence(access: &Access, id: Uuid) -> Result<(), Attempt> {
+    let mut event = access.event(EventType::LeaseListed);
+    event.event_data = json!({ "found": false, "lease": id.to_string() });
+    access.record(vec![event]).await
+}
+
+async fn not_there(access: &Access, id: Uuid) -> Attempt {
+    match note_absence(access, id).await {
+        Ok(()) => absent().into(),
+        Err(failure) => failure,
+    }
 }
 
 /// Fills in which lease an event is about.
@@ -162,9 +176,7 @@ async fn find_once(ctx: &OpContext, id: Uuid) -> Result<Option<LeaseView>, Attem
         store::by_id(&mut tx, id).await?
     };
     let Some(row) = row else {
-        let mut event = access.event(EventType::LeaseListed);
-        event.event_data = json!({ "found": false, "lease": id.to_string() });
-        access.record(vec![event]).await?;
+        note_absence(&access, id).await?;
         return Ok(None);
     };
     let view = LeaseView::from_row(row.clone(), access.now)?;

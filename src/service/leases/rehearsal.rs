@@ -21,16 +21,22 @@ use serde_json::{Value, json};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-/// How long rehearsed credentials could live at most, in seconds.
-const TTL: i64 = 300;
 const REASON: &str = "rehearsal of a role";
 
+/// The credentials have the role's own lifetime: some targets issue for no less than theirs.
+///
 /// # Errors
 /// As saving the role, with what went wrong at which step.
-pub async fn rehearse(ctx: &OpContext, engine: &EngineRow, path: &SecretPath, role: &Value) -> Result<()> {
+pub async fn rehearse(
+    ctx: &OpContext,
+    engine: &EngineRow,
+    path: &SecretPath,
+    role: &Value,
+    ttl_seconds: i64,
+) -> Result<()> {
     let (ctx, engine, path, role) = (ctx.clone(), engine.clone(), path.clone(), role.clone());
     super::super::to_the_end(async move {
-        let row = settle!(begin(&ctx, &engine, &path))?;
+        let row = settle!(begin(&ctx, &engine, &path, ttl_seconds))?;
         let played = play(&ctx, &engine, &row, &role).await;
         let revoked = end(&ctx, &row).await?;
         played?;
@@ -48,10 +54,15 @@ pub async fn rehearse(ctx: &OpContext, engine: &EngineRow, path: &SecretPath, ro
     .await
 }
 
-async fn begin(ctx: &OpContext, engine: &EngineRow, path: &SecretPath) -> Result<LeaseRow, Attempt> {
+async fn begin(
+    ctx: &OpContext,
+    engine: &EngineRow,
+    path: &SecretPath,
+    ttl_seconds: i64,
+) -> Result<LeaseRow, Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "put_engine_role").await?;
-    let row = new_row(&access, engine, path);
+    let row = new_row(&access, engine, path, ttl_seconds);
     let mut event = about(access.granted(EventType::LeaseIssuing, &decision), &row);
     event.event_data = json!({ "engine": engine.name, "rehearsal": true });
     access
@@ -69,10 +80,10 @@ async fn begin(ctx: &OpContext, engine: &EngineRow, path: &SecretPath) -> Result
         .await
 }
 
-fn new_row(access: &Access, engine: &EngineRow, path: &SecretPath) -> LeaseRow {
+fn new_row(access: &Access, engine: &EngineRow, path: &SecretPath, ttl_seconds: i64) -> LeaseRow {
     let caller = &access.caller;
     let of = |wanted: ActorType| (caller.actor == wanted).then(|| caller.actor_id.clone());
-    let end = access.now + Duration::seconds(TTL);
+    let end = access.now + Duration::seconds(ttl_seconds);
     LeaseRow {
         lease_id: Uuid::now_v7(),
         // not the role's own: a rehearsal does not count against its limit
@@ -89,7 +100,7 @@ fn new_row(access: &Access, engine: &EngineRow, path: &SecretPath) -> LeaseRow {
         issued_at: access.now,
         expires_at: end,
         max_expires_at: end,
-        ttl_seconds: TTL,
+        ttl_seconds,
         renewed_count: 0,
         last_renewed_at: None,
         max_renewals: Some(0),

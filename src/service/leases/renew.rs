@@ -2,7 +2,7 @@
 //! revoked at its end all the same.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::engines::{ask, client_error, open_role};
+use super::super::engines::{ask, client_error, open_role, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::require_for;
 use super::super::{input, tokens};
@@ -12,7 +12,7 @@ use crate::failpoint::failpoint;
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::{Cap, Granted, LeaseState, grant};
 use crate::model::paths::SecretPath;
-use crate::model::policies::Operation;
+use crate::model::policies::{Action, Operation};
 use crate::storage::db::corrupt;
 use crate::storage::engine_roles as role_store;
 use crate::storage::engines as engine_store;
@@ -77,7 +77,9 @@ async fn try_renew(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<
         lease: Lease { id, expires_at: plan.expires_at },
         handle: plan.row.engine_metadata.0.clone(),
     };
-    ask(app, &plan.engine, operation).await.map_err(|error| client_error(error, "leaseId"))?;
+    if let Err(error) = ask(app, &plan.engine, operation).await {
+        return Err(told(ctx, client_error(error, "leaseId")).await);
+    }
     failpoint!("renew.renewed");
     let Some(row) = settle!(record(ctx, &plan))? else { return Ok(None) };
     let warnings = plan.granted.warning().into_iter().collect();
@@ -90,11 +92,12 @@ async fn plan(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<Plan,
         let mut tx = access.app().read().await?;
         store::by_id(&mut tx, id).await?
     };
-    let row = row.ok_or_else(absent)?;
+    let Some(row) = row else { return Err(super::not_there(&access, id).await) };
     let path =
         SecretPath::parse(&row.secret_path).map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
     let rights = Rights::of(&access, &path, &row.actor_id);
-    let asked = increment.unwrap_or(1);
+    let action = Action::Secret { operation: Operation::Renew, path: &path };
+    let asked = access.allowed_part(&action, increment);
     if !rights.may_see() && !rights.renew.allowed {
         let event = about(access.refused(EventType::SecretAccessDenied, &rights.renew), &row);
         access.record(vec![event]).await?;

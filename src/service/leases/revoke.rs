@@ -57,7 +57,7 @@ async fn begin(ctx: &OpContext, id: Uuid) -> Result<Option<LeaseRow>, Attempt> {
         let mut tx = access.app().read().await?;
         store::by_id(&mut tx, id).await?
     };
-    let row = row.ok_or_else(absent)?;
+    let Some(row) = row else { return Err(super::not_there(&access, id).await) };
     let path =
         SecretPath::parse(&row.secret_path).map_err(|_| corrupt("leases", "secret_path", &id.to_string()))?;
     let rights = Rights::of(&access, &path, &row.actor_id);

@@ -139,6 +139,9 @@ pub async fn rewrap(ctx: &OpContext) -> Result<Rewrapped> {
         done.damaged += damaged;
         done.records += settle!(replace(app, fresh.clone(), active))?;
     }
+    let (records, damaged) = super::super::engines::rewrap(ctx).await?;
+    done.records += records;
+    done.damaged += damaged;
     if done.records > 0 {
         let mut event = ctx.event(EventType::SystemRewrapped, None);
         event.event_data = serde_json::json!({ "records": done.records, "damaged": done.damaged });

@@ -211,7 +211,7 @@ pub(super) async fn append(
         destroyed: false,
     };
     store::insert_version(tx, &version).await?;
-    store::prune(tx, row.id, row.version, row.max_versions).await?;
+    store::prune_next(tx, row.id, row.version, row.max_versions).await?;
     event.event_data = note;
     let event = about(event, &path, Some(&row), Some(row.version));
     Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))

@@ -1,6 +1,6 @@
 use crate::error::{ErrorCode, Result};
 use crate::storage::db::{Db, Tx};
-use crate::storage::leases::{self, LeaseRow, ListLeases};
+use crate::storage::leases::{self, LeaseRow, ListLeases, LiveLease};
 use crate::storage::page::Page;
 use crate::storage::testing::{ODD, at, both_stores};
 use crate::storage::types::Inet;
@@ -208,15 +208,22 @@ async fn overdue_and_live(db: Db) -> Result<()> {
     let mut live = Vec::new();
     for micros in [30, 10, 20, 40] {
         let row = LeaseRow { expires_at: at(micros), ..active(engine, "prod.a") };
-        live.push((put(&mut tx, row).await?.lease_id, "active".to_owned()));
+        let LeaseRow { lease_id, state, issued_at, .. } = put(&mut tx, row).await?;
+        live.push(LiveLease { lease_id, state, issued_at });
     }
     put(&mut tx, LeaseRow { expires_at: at(1), ..ended(engine, "prod.a", 5) }).await?;
-    put(&mut tx, LeaseRow { expires_at: at(1), ..active(Uuid::new_v4(), "prod.a") }).await?;
-    assert_eq!(leases::overdue(&mut tx, engine, at(40), 99).await?, (3, Some(at(10))));
-    assert_eq!(leases::overdue(&mut tx, engine, at(40), 2).await?.0, 2, "counted no further");
-    assert_eq!(leases::overdue(&mut tx, engine, at(10), 99).await?, (0, None));
+    let other =
+        LeaseRow { expires_at: at(15), engine_type: "redis".into(), ..active(Uuid::new_v4(), "prod.a") };
+    put(&mut tx, other).await?;
+    let mut late = leases::overdue(&mut tx, at(40), 99).await?;
+    late.sort();
+    let kind = active(engine, "prod.a").engine_type;
+    assert_eq!(late, [(kind.clone(), 3, at(10)), ("redis".to_owned(), 1, at(15))]);
+    let counted: i64 = leases::overdue(&mut tx, at(40), 2).await?.iter().map(|kind| kind.1).sum();
+    assert_eq!(counted, 2, "counted no further");
+    assert!(leases::overdue(&mut tx, at(10), 99).await?.is_empty());
     assert_eq!(leases::live_of(&mut tx, engine, None, 9).await?, live);
-    assert_eq!(leases::live_of(&mut tx, engine, Some(live[1].0), 1).await?, &live[2..3]);
+    assert_eq!(leases::live_of(&mut tx, engine, Some(live[1].lease_id), 1).await?, &live[2..3]);
     Ok(())
 }
 

@@ -125,7 +125,7 @@ async fn pruning(db: Db) -> Result<()> {
     let first = secrets::version(&mut tx, row.id, 10).await?.unwrap();
     for version in 11..=PUTS {
         secrets::insert_version(&mut tx, &VersionRow { version, ..first.clone() }).await?;
-        assert_eq!(secrets::prune(&mut tx, row.id, version, 10).await?, 1, "{version}");
+        assert_eq!(secrets::prune_next(&mut tx, row.id, version, 10).await?, 1, "{version}");
     }
     tx.commit().await?;
     if db.is_postgres() {
@@ -154,7 +154,8 @@ async fn pruning(db: Db) -> Result<()> {
 }
 
 async fn plan(tx: &mut Tx, text: &str) -> Result<Vec<String>> {
-    let text = text.replace("$1", "'00000000-0000-0000-0000-000000000000'").replace("$2", "400");
+    let text =
+        text.replace("$1", "'00000000-0000-0000-0000-000000000000'").replace("$2", "400").replace("$3", "0");
     if tx.is_postgres() {
         return on!(tx, c => sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN {text}"))).fetch_all(c));
     }

@@ -7,7 +7,7 @@ const SOON: Duration = Duration::from_secs(15);
 /// A policy for clients: they issue and renew below `prod`.
 async fn client_policy(server: &Server) {
     let document =
-        json!({ "version": 1, "allowed_secrets": ["prod.**"], "allowed_operations": ["issue", "renew"] });
+        json!({ "version": 1, "allowed_secrets": ["prod.*"], "allowed_operations": ["issue", "renew"] });
     server.create_policy("client", document).await;
 }
 
@@ -49,7 +49,7 @@ async fn leases_end_with_their_token_and_their_role() {
     let disabled = client(&server, "billing").await;
     let lease = issued_to(&server, &disabled, PG).await;
     let input = json!({ "name": "billing", "enabled": false });
-    server.mutate(&server.root, "updateRole", "UpdateRoleInput", input, "role { name }").await.ok();
+    server.mutate(&server.root, "updateRole", "RoleInput", input, "role { name }").await.ok();
     server.revoked(&lease, SOON).await;
 
     let deleted = client(&server, "shop").await;

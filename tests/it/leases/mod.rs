@@ -1,8 +1,13 @@
 //! Engines and leases on real targets: what is issued works, and is gone when its lease is, whatever happens in between.
 
 mod crash;
+mod drift;
 mod ending;
 mod limits;
+mod many;
+mod objects;
+mod outage;
+mod refusals;
 mod renewing;
 
 use crate::support::postgres::{PASSWORD, PostgresServer};

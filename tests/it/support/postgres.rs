@@ -18,7 +18,7 @@ pub struct PostgresServer {
 pub const PASSWORD: &str = "password-of-the-target";
 
 /// Where initdb and pg_ctl are: what tests/run found, or Debian's folder of the newest version.
-fn find_bin() -> PathBuf {
+pub fn find_bin() -> PathBuf {
     if let Ok(folder) = std::env::var("SECRETHUB_TEST_POSTGRES_BIN") {
         return PathBuf::from(folder);
     }

@@ -1,0 +1,182 @@
+//! What cannot work is refused at once, naming the field and the target's complaint without its secrets, and nothing is left of it.
+
+use super::*;
+
+/// A password of the caller's that no answer may repeat.
+const WRONG: &str = "hunter2-hunter2-hunter2";
+
+fn refused_at(reply: &Reply, field: &str) {
+    reply.refused("BAD_USER_INPUT");
+    assert_eq!(reply.field(), Some(field), "{}", reply.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_configurations_of_engines() {
+    let (server, target) = tokio::join!(Server::dev(Store::Sqlite), Postgres::start());
+    let enable = async |change: Value| {
+        let mut config = target.config();
+        for (key, value) in change.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        server.enable_with(json!({ "name": "bad", "kind": "postgresql", "config": config })).await
+    };
+    for (change, field) in [
+        (json!({ "hst": "x" }), "input.config.hst"),
+        (json!({ "port": "many" }), "input.config.port"),
+        (json!({ "host": "postgres://x:hunter2-hunter2-hunter2@y" }), "input.config.host"),
+        (json!({ "connect_timeout_seconds": 0 }), "input.config.connect_timeout_seconds"),
+        (
+            json!({ "username_template": format!("{{{{installation}}}}_{{{{lease}}}}_{}", "x".repeat(40)) }),
+            "input.config.username_template",
+        ),
+        (json!({ "username_template": "no-lease" }), "input.config.username_template"),
+        (json!({ "password": { "text": WRONG } }), "input.config.password"),
+    ] {
+        let reply = enable(change).await;
+        refused_at(&reply, field);
+        assert!(!reply.body.contains(WRONG) && !reply.body.contains(PASSWORD), "{}", reply.body);
+    }
+    let unreachable = [
+        (json!({ "password": WRONG }), "password"),
+        (json!({ "port": crate::support::server::free_port() }), "engine"),
+        (json!({ "database": "nowhere" }), "nowhere"),
+    ];
+    for (change, complaint) in unreachable {
+        let begun = Instant::now();
+        let reply = enable(change).await;
+        assert!(reply.message().contains(complaint), "{}", reply.body);
+        assert!(!reply.body.contains(WRONG) && !reply.body.contains(PASSWORD), "{}", reply.body);
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    }
+    assert!(server.engine("bad").await.is_null());
+    let unknown = json!({ "name": "bad", "kind": "oracle", "config": {} });
+    refused_at(&server.enable_with(unknown).await, "input.kind");
+    let log = server.log();
+    assert!(!log.contains(WRONG) && !log.contains(PASSWORD), "a password is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_roles() {
+    let (server, target) = dev_with_postgres().await;
+    let put = async |config: Value, rehearse: bool| {
+        server.put_role("prod.db.bad", "main", json!({ "config": config, "rehearse": rehearse })).await
+    };
+    for (config, field) in [
+        (json!({}), "input.config.groups"),
+        (json!({ "groups": [GROUP], "gruops": [] }), "input.config.gruops"),
+        (json!({ "groups": ["nobody_knows"] }), "input.config.groups[0]"),
+        (json!({ "groups": [GROUP], "connection_limit": 0 }), "input.config.connection_limit"),
+        (json!({ "groups": [GROUP], "database": "nowhere" }), "input.config.database"),
+        (json!({ "creation_statements": ["  "] }), "input.config.creation_statements[0]"),
+    ] {
+        refused_at(&put(config, false).await, field);
+    }
+    let created = "CREATE ROLE {{name}} LOGIN PASSWORD {{password}}";
+    // the rehearsal finds what only the target knows
+    let creation = json!({ "creation_statements": [created, "GRANT SELECT ON no_such_table TO {{name}}"] });
+    let reply = put(creation.clone(), true).await;
+    assert!(!reply.is_ok() && reply.message().contains("no_such_table"), "{}", reply.body);
+    let revocation = json!({
+        "groups": [GROUP], "revocation_statements": ["DELETE FROM no_such_accounts WHERE name = {{name_literal}}"]
+    });
+    let reply = put(revocation, true).await;
+    assert!(!reply.is_ok() && reply.message().contains("no_such_accounts"), "{}", reply.body);
+    assert!(
+        !put(json!({ "creation_statements": ["SELECT 1"] }), true).await.is_ok(),
+        "it creates no account"
+    );
+    server.issue_as(&server.root, json!({ "path": "prod.db.bad" })).await.refused("NOT_FOUND");
+
+    // what is saved without a rehearsal, or worked then, fails at issue: nothing is left on the target
+    if put(creation, false).await.is_ok() {
+        let reply = server.issue_as(&server.root, json!({ "path": "prod.db.bad" })).await;
+        reply.refused("ENGINE_UNAVAILABLE");
+        assert!(reply.message().contains("no_such_table"), "{}", reply.body);
+    }
+    until(
+        Duration::from_secs(20),
+        "the rehearsed accounts are gone, but for the one that refuses",
+        async || target.users().await.len() <= 1,
+    )
+    .await;
+    let refused = server.put_role("prod.db.bad", "nowhere", json!({})).await;
+    refused_at(&refused, "input.engine");
+    let ttl = json!({ "defaultTtlSeconds": 100, "maxTtlSeconds": 50 });
+    refused_at(&server.put_role("prod.db.bad", "main", ttl).await, "input.defaultTtlSeconds");
+}
+
+/// A revocation that the target refuses is shown, retried, and succeeds when the reason is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_revocation_is_visible_and_not_given_up() {
+    let (server, target) = dev_with_postgres().await;
+    target.run("CREATE TABLE accounts (name text); INSERT INTO accounts VALUES ('x')").await;
+    let config = json!({
+        "groups": [GROUP], "revocation_statements": ["DELETE FROM accounts WHERE name = {{name_literal}}"]
+    });
+    server.put_role(PG, "main", json!({ "config": config, "rehearse": true })).await.ok();
+    let issued = server.issue(PG).await;
+    target.run("ALTER TABLE accounts RENAME TO elsewhere").await;
+    let lease = server.revoke_as(&server.root, lease_id(&issued)).await.ok()["revokeLease"]["lease"].take();
+    assert_eq!(lease["state"], "REVOKING");
+    let complaint = text(&lease, "/lastRevocationError");
+    assert!(complaint.contains("accounts"), "{complaint}");
+    assert!(!complaint.contains(text(&issued, "/credentials/password")) && !complaint.contains(PASSWORD));
+    assert!(!target.works(&issued["credentials"]).await, "nobody logs in while the rest is retried");
+    // others are revoked meanwhile
+    server.put_role("prod.db.plain", "main", json!({})).await.ok();
+    let other = server.issue("prod.db.plain").await;
+    let other = server.revoke_as(&server.root, lease_id(&other)).await.ok();
+    assert_eq!(other["revokeLease"]["lease"]["state"], "REVOKED");
+    target.run("ALTER TABLE elsewhere RENAME TO accounts").await;
+    let ended = server.revoked(lease_id(&issued), Duration::from_secs(20)).await;
+    assert_eq!(ended["lastRevocationError"], Value::Null, "{ended}");
+    assert!(target.users().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn static_secrets_roles_and_bound_secrets_keep_to_their_kind() {
+    let (server, target) = dev_with_postgres().await;
+    let root = &server.root;
+    server.put(root, "prod.static", json!({ "a": "b" })).await.ok();
+    server.put_role("prod.static", "main", json!({})).await.refused("CONFLICT");
+    server.issue_as(root, json!({ "path": "prod.static" })).await.refused("NOT_FOUND");
+    server.put(root, PG, json!({ "a": "b" })).await.refused("CONFLICT");
+    let destroy = json!({ "path": PG, "versions": [1] });
+    let reply = server
+        .mutate(root, "destroySecretVersions", "DestroySecretVersionsInput", destroy, "secret { path }")
+        .await;
+    assert!(!reply.is_ok(), "{}", reply.body);
+    assert!(target.works(&server.issue(PG).await["credentials"]).await, "the role is as it was");
+
+    let bind = async |path: &str, account: &str, schedule: Option<&str>| {
+        let input = json!({ "path": path, "engine": "main", "account": account, "schedule": schedule });
+        server.mutate(root, "bindSecretAccount", "BindSecretAccountInput", input, "secret { path }").await
+    };
+    let unknown = bind("prod.unknown", "nobody_knows", None).await;
+    refused_at(&unknown, "input.account");
+    let left = server.as_root("{ secret(path: \"prod.unknown\") { path } }", json!({})).await.ok();
+    assert_eq!(left["secret"], Value::Null);
+    refused_at(&bind("prod.static", "nobody_knows", Some("0 3 * * *")).await, "input.account");
+    let query = "{ secret(path: \"prod.static\") { data rotation { schedule } account { account } } }";
+    let secret = server.as_root(query, json!({})).await.ok()["secret"].take();
+    assert_eq!((&secret["data"], &secret["account"]), (&json!({ "a": "b" }), &Value::Null));
+    assert_eq!(secret["rotation"], Value::Null, "a refused binding left its schedule");
+    refused_at(&bind("prod.x", "secrethub", None).await, "input.account");
+    let issued = server.issue(PG).await;
+    refused_at(&bind("prod.x", text(&issued, "/credentials/username"), None).await, "input.account");
+    assert!(target.works(&issued["credentials"]).await);
+
+    target.run("CREATE ROLE billing LOGIN PASSWORD 'billing-password-at-first'").await;
+    bind("prod.static", "billing", None).await.ok();
+    let secret = server.as_root(query, json!({})).await.ok()["secret"].take();
+    assert_eq!((&secret["data"]["a"], &secret["data"]["username"]), (&json!("b"), &json!("billing")));
+    assert!(target.works(&secret["data"]).await);
+    server.put(root, "prod.static", json!({ "password": "mine" })).await.refused("CONFLICT");
+    bind("prod.other", "billing", None).await.refused("CONFLICT");
+    let disable = json!({ "name": "main", "revokeLeases": true });
+    server.mutate(root, "disableEngine", "DisableEngineInput", disable, "name").await.refused("CONFLICT");
+    let unbind = json!({ "path": "prod.static" });
+    server.mutate(root, "unbindSecretAccount", "UnbindSecretAccountInput", unbind, "path").await.ok();
+    assert!(target.works(&secret["data"]).await);
+    server.put(root, "prod.static", json!({ "password": "mine" })).await.ok();
+}
