@@ -224,6 +224,16 @@ async fn each_cap_cuts_the_lifetime() {
     assert!((55..=60).contains(&seconds), "the token's end, not {seconds}");
     assert_eq!(renewable, 600, "a token can be renewed, and the lease with it");
 
+    let input = PolicyInput {
+        name: "short".to_owned(),
+        document: json!({ "version": 1, "allowed_secrets": ["db.*"], "allowed_operations": ["issue"] }),
+        max_ttl_seconds: Some(90),
+        ..PolicyInput::default()
+    };
+    shown(policies::create(&scene.node.root, input).await);
+    let caller = scene.node.caller(&["short"]).await;
+    assert_eq!(granted(&scene, &caller, None).await.0, 90, "the policy's longest");
+
     let scene = Scene::with(|engine, _| engine.max_ttl_seconds = Some(120)).await;
     let caller = scene.may(&["issue"]).await;
     assert_eq!(granted(&scene, &caller, None).await, (120, 120), "the engine's longest");

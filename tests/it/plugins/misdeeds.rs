@@ -64,10 +64,14 @@ async fn a_panic_fails_its_call_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hung_call_fails_at_its_deadline_and_then_ends_its_process() {
+async fn hung_calls_fail_at_their_deadline_and_then_end_their_process() {
     let engines = engines();
     let target = plain();
     let first = pid(&engines, &target).await;
+    // one of its two threads is held, and the other still says so
+    let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    // both are: nobody answers any more
     let started = std::time::Instant::now();
     let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
     assert!(is_unavailable(&outcome), "{outcome:?}");
