@@ -17,17 +17,21 @@ use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area, Operation};
 use crate::storage::account_rotations as account_store;
 use crate::storage::account_rotations::AccountRow;
-use crate::storage::db::corrupt;
+use crate::storage::db::{Tx, corrupt};
 use crate::storage::engines::EngineRow;
 use crate::storage::secrets as secret_store;
 use crate::storage::secrets::SecretRow;
 use chrono::{DateTime, Duration, Utc};
+use futures_util::{StreamExt, stream};
 use secrethub_engine::{EngineError, ErrorKind, PasswordPolicy, SecretString, wire};
 use serde_json::json;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Nobody else takes a rotation before this, after someone has taken it.
 const CLAIM: Duration = Duration::seconds(60);
+/// Engines whose accounts are rotated at the same time.
+const ENGINES: usize = 16;
 /// Rotations that one pass of the task sees to.
 const MOST: i64 = 100;
 
@@ -333,6 +337,7 @@ async fn fail(ctx: &OpContext, row: &AccountRow, error: &CallError) -> Result<()
         CallError::Engine(EngineError { kind: ErrorKind::BadInput | ErrorKind::Unsupported, .. })
     );
     let mut row = row.clone();
+    let was = row.pending_encrypted.clone();
     row.attempts += 1;
     row.last_error = Some(recorded(error));
     row.updated_at = now;
@@ -343,11 +348,19 @@ async fn fail(ctx: &OpContext, row: &AccountRow, error: &CallError) -> Result<()
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
-                account_store::update(tx, &row).await?;
+                if is_pending(tx, row.secret_id, was.as_deref()).await? {
+                    account_store::update(tx, &row).await?;
+                }
                 Ok(Change { value: (), events: Vec::new(), effects: Vec::new() })
             })
         })
         .await
+}
+
+/// Whether this very password is still on its way: a retry may have brought it there meanwhile.
+async fn is_pending(tx: &mut Tx, secret_id: Uuid, pending: Option<&[u8]>) -> Result<bool> {
+    let row = account_store::by_secret(tx, secret_id).await?;
+    Ok(row.is_some_and(|row| row.pending_encrypted.as_deref() == pending))
 }
 
 /// The target has the password: it becomes the secret's value.
@@ -367,6 +380,11 @@ async fn promote(
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
+                if !is_pending(tx, row.secret_id, row.pending_encrypted.as_deref()).await? {
+                    let secret = secret_store::by_id(tx, row.secret_id).await?.ok_or_else(not_bound)?;
+                    let value = SecretView::from_row(&secret)?;
+                    return Ok(Change { value, events: Vec::new(), effects: Vec::new() });
+                }
                 let values = [
                     (row.username_key.clone(), row.account.clone()),
                     (row.password_key.clone(), password.expose().to_owned()),
@@ -394,10 +412,21 @@ pub async fn rotate_due(ctx: &OpContext) -> Result<u64> {
         let mut tx = app.read().await?;
         account_store::due(&mut tx, app.clock.now(), MOST).await?
     };
+    let mut by_engine: HashMap<Uuid, Vec<AccountRow>> = HashMap::new();
+    for row in rows {
+        by_engine.entry(row.engine_id).or_default().push(row);
+    }
+    // a target that does not answer keeps no other waiting
+    let each = stream::iter(by_engine.into_values()).map(|rows| rotate_each(ctx, rows));
+    Ok(each.buffer_unordered(ENGINES).fold(0, async |done, more| done + more).await)
+}
+
+/// The accounts of one engine, one after another. How many succeeded.
+async fn rotate_each(ctx: &OpContext, rows: Vec<AccountRow>) -> u64 {
     let mut done = 0;
     for row in rows {
-        if app.engines.is_open(row.engine_id).is_some() {
-            continue;
+        if ctx.app().engines.is_open(row.engine_id).is_some() {
+            break;
         }
         match rotate(ctx, row.secret_id).await {
             Ok(_) => done += 1,
@@ -409,7 +438,7 @@ pub async fn rotate_due(ctx: &OpContext) -> Result<u64> {
             ),
         }
     }
-    Ok(done)
+    done
 }
 
 /// What a secret is bound to, for who administers `engines`.

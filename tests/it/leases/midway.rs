@@ -98,6 +98,14 @@ async fn renewals_and_rotations_while_the_target_is_down() {
         now["account"]["rotationPending"] == false && target.works(&now["data"]).await
     })
     .await;
+    let version = |secret: &Value| secret["version"].as_u64().unwrap();
+    let before = server.as_root(query, json!({})).await.ok()["secret"].take();
+    let replies = futures_util::future::join_all((0..8).map(|_| rotate())).await;
+    let (rotated, refused): (Vec<_>, Vec<_>) = replies.into_iter().partition(Reply::is_ok);
+    refused.iter().for_each(|reply| reply.refused("CONFLICT"));
+    let after = server.as_root(query, json!({})).await.ok()["secret"].take();
+    assert_eq!(version(&after) - version(&before), rotated.len() as u64);
+    assert!(target.works(&after["data"]).await, "the last of many rotations is the one that is stored");
     let renewed = server.renew_as(root, lease_id(&issued), Some(7200)).await.ok();
     assert_eq!(renewed["renewLease"]["lease"]["renewedCount"], 1);
     // unbound, nothing changes it any more
