@@ -76,8 +76,17 @@ impl Found {
     }
 }
 
+/// On its own the server counts no lease as missing its account that is younger than this.
+const SETTLED: chrono::Duration = chrono::Duration::seconds(60);
+/// Healing looks at all: making an account anew that is there does nothing.
+const AT_ONCE: chrono::Duration = chrono::Duration::zero();
+
 /// `None`: this engine cannot list.
-async fn compare(ctx: &OpContext, engine: &EngineRow) -> Result<Option<Found>, CallError> {
+async fn compare(
+    ctx: &OpContext,
+    engine: &EngineRow,
+    settled: chrono::Duration,
+) -> Result<Option<Found>, CallError> {
     let app = ctx.app();
     let asked_at = app.clock().now();
     let answer = match ask_background(app, engine, Operation::List, DEADLINE).await {
@@ -89,21 +98,24 @@ async fn compare(ctx: &OpContext, engine: &EngineRow) -> Result<Option<Found>, C
     let accounts: Vec<Account> = serde_json::from_value(answer).map_err(|_| {
         unavailable("the engine's answer is not what an engine answers: report it to its author")
     })?;
-    sort_out(ctx, engine.id, accounts, asked_at).await.map(Some).map_err(|error| unavailable(error.message()))
+    sort_out(ctx, engine.id, accounts, asked_at, asked_at - settled)
+        .await
+        .map(Some)
+        .map_err(|error| unavailable(error.message()))
 }
 
 /// What the target has against what the store has now. A lease is there before its account, so an account without a live lease has
 /// none, unless it ended after the target was asked; and an active lease without an account lacks it, unless the account was
-/// only just being made.
+/// only just being made: leases that began after `settled` are not counted.
 async fn sort_out(
     ctx: &OpContext,
     engine_id: Uuid,
     accounts: Vec<Account>,
     asked_at: DateTime<Utc>,
+    settled: DateTime<Utc>,
 ) -> Result<Found> {
     let mut left: HashMap<Uuid, Account> =
         accounts.into_iter().map(|account| (account.lease_id, account)).collect();
-    let settled = asked_at - chrono::Duration::seconds(60);
     let mut missing = Vec::new();
     let mut after = None;
     loop {
@@ -158,7 +170,7 @@ pub async fn check_all(ctx: &OpContext) -> Result<u64> {
                 engines::by_id(&mut tx, id).await?
             };
             let Some(row) = row.filter(|_| app.engines.is_open(id).is_none()) else { continue };
-            match compare(ctx, &row).await {
+            match compare(ctx, &row, SETTLED).await {
                 Ok(Some(found)) => {
                     let drift = found.summary(app.clock().now());
                     differ += u64::from(drift.unknown_on_target + drift.missing_on_target > 0);
@@ -217,7 +229,7 @@ pub struct Healed {
 /// `NOT_FOUND`, `BAD_USER_INPUT` if the engine cannot list, `ENGINE_UNAVAILABLE`.
 pub async fn heal(ctx: &OpContext, name: &str) -> Result<Healed> {
     let row = settle!(authorise(ctx, name))?;
-    let found = compare(ctx, &row).await.map_err(|error| client_error(error, "name"))?;
+    let found = compare(ctx, &row, AT_ONCE).await.map_err(|error| client_error(error, "name"))?;
     let Some(found) = found else {
         let message = "this engine cannot list what is on its target";
         return Err(Error::new(crate::error::ErrorCode::BadUserInput, message));
@@ -226,7 +238,7 @@ pub async fn heal(ctx: &OpContext, name: &str) -> Result<Healed> {
     let removed = remove(ctx, &row, &found.unknown, &mut problems).await?;
     let restored = restore(ctx, &row, &found.missing, &mut problems).await?;
     problems.truncate(SAMPLE);
-    let left = compare(ctx, &row)
+    let left = compare(ctx, &row, AT_ONCE)
         .await
         .map_err(|error| client_error(error, "name"))?
         .unwrap_or(Found { unknown: Vec::new(), missing: Vec::new() });
