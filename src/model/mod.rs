@@ -1,6 +1,7 @@
 //! Floor 1: pure types and rules, without I/O, ambient time or ambient randomness.
 
 pub mod audit;
+pub mod certificates;
 pub mod cidr;
 pub mod clock;
 pub mod duration;
