@@ -22,6 +22,7 @@ fn context(app: &Arc<App>, token: Option<&str>) -> OpContext {
         source_ip: None,
         request_id: "bench".to_owned(),
         correlation_id: None,
+        certificate: None,
         started: Instant::now(),
     };
     OpContext::new(Arc::clone(app), token, origin)

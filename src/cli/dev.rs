@@ -124,8 +124,13 @@ async fn open(app: &Arc<App>, root_token: Option<&str>) -> Result<seal::Initiali
              with storage.url set to it and unseal it with its key shares, or give dev another store",
         ));
     }
-    let origin =
-        Origin { source_ip: None, request_id: request_id(), correlation_id: None, started: Instant::now() };
+    let origin = Origin {
+        source_ip: None,
+        request_id: request_id(),
+        correlation_id: None,
+        certificate: None,
+        started: Instant::now(),
+    };
     let ctx = OpContext::new(Arc::clone(app), None, origin);
     let failed = |error: Error| Failure::of_process(&error);
     let made = seal::initialize_with(&ctx, 1, 1, root_token).await.map_err(failed)?;

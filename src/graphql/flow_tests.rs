@@ -48,6 +48,7 @@ impl Node {
             source_ip: Some([127, 0, 0, 1].into()),
             request_id: "r-1".to_owned(),
             correlation_id: None,
+            certificate: None,
             started: Instant::now(),
         };
         let request = Request::new(query).variables(Variables::from_json(variables)).data(OpContext::new(

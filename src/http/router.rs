@@ -39,6 +39,7 @@ where
             source_ip: call.source_ip,
             request_id: call.request_id,
             correlation_id: call.correlation_id,
+            certificate: None,
             started: call.started,
         };
         OpContext::new(Arc::clone(&self.app), call.bearer, origin)
@@ -128,6 +129,7 @@ where
             source_ip,
             request_id: id.clone(),
             correlation_id: correlation_id(headers),
+            certificate: None,
             started: Instant::now(),
         };
         let ctx = OpContext::new(Arc::clone(&self.app), bearer(headers), origin);

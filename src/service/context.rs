@@ -1,6 +1,7 @@
 //! Who asks, from where, and what they may: every operation goes through an [`Access`], so no door can forget to ask.
 
 use super::App;
+use super::certificates::PeerCertificate;
 use super::ledger::{Attempt, Change, Decided};
 use super::seal::Keys;
 use super::tokens::{self, TokenState};
@@ -27,6 +28,8 @@ pub struct Origin {
     pub request_id: String,
     /// The client's own id for what it does, if it sent one.
     pub correlation_id: Option<String>,
+    /// The client certificate of the connection, which was good when the connection began.
+    pub certificate: Option<Arc<PeerCertificate>>,
     pub started: Instant,
 }
 
@@ -68,6 +71,7 @@ impl OpContext {
             source_ip: None,
             request_id: name.to_owned(),
             correlation_id: Some(name.to_owned()),
+            certificate: None,
             started: Instant::now(),
         };
         Self(Arc::new(Inner {

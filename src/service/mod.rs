@@ -3,6 +3,7 @@
 pub mod audit;
 mod book;
 mod cache;
+pub mod certificates;
 pub mod context;
 pub mod engines;
 mod input;

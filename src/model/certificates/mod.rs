@@ -156,7 +156,8 @@ pub fn parse_serial(text: &str) -> Option<String> {
         return None;
     }
     let digits = digits.trim_start_matches('0');
-    let padded = if digits.len() % 2 == 1 || digits.is_empty() { format!("0{digits}") } else { digits.to_owned() };
+    let padded =
+        if digits.len() % 2 == 1 || digits.is_empty() { format!("0{digits}") } else { digits.to_owned() };
     let padded = if padded == "0" { "00".to_owned() } else { padded };
     (padded.len() <= 2 * MAX_SERIAL).then_some(padded)
 }

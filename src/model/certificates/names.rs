@@ -38,7 +38,9 @@ impl Subject {
             if bad {
                 return Err((
                     field,
-                    format!("write 1 to {MAX_ATTRIBUTE} characters, without control characters or space around"),
+                    format!(
+                        "write 1 to {MAX_ATTRIBUTE} characters, without control characters or space around"
+                    ),
                 ));
             }
         }
@@ -154,7 +156,9 @@ pub fn parse_uri(text: &str) -> Result<String, String> {
     });
     let printable = text.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"{}|\\^`".contains(&b));
     if text.len() > MAX_URI || !scheme_is_fine || !printable {
-        return Err(format!("write a URI such as spiffe://prod/web, of printable ASCII, {MAX_URI} characters at most"));
+        return Err(format!(
+            "write a URI such as spiffe://prod/web, of printable ASCII, {MAX_URI} characters at most"
+        ));
     }
     Ok(text.to_owned())
 }
@@ -165,14 +169,32 @@ mod tests {
 
     #[test]
     fn dns_names() {
-        for (text, name) in
-            [("Web.Example", "web.example"), ("*.a.example", "*.a.example"), ("localhost", "localhost"), ("xn--bcher-kva.de", "xn--bcher-kva.de")]
-        {
+        for (text, name) in [
+            ("Web.Example", "web.example"),
+            ("*.a.example", "*.a.example"),
+            ("localhost", "localhost"),
+            ("xn--bcher-kva.de", "xn--bcher-kva.de"),
+        ] {
             assert_eq!(parse_dns(text).as_deref(), Ok(name));
         }
         let long = format!("{}.de", "a".repeat(64));
         for text in [
-            "", ".", "a..b", "-a.b", "a-.b", "a_b.c", "*", "*.com", "a.*.b", "w*.b.c", "bücher.de", "a b", "10.0.0.1", "a.b.", "a\0.b", &long,
+            "",
+            ".",
+            "a..b",
+            "-a.b",
+            "a-.b",
+            "a_b.c",
+            "*",
+            "*.com",
+            "a.*.b",
+            "w*.b.c",
+            "bücher.de",
+            "a b",
+            "10.0.0.1",
+            "a.b.",
+            "a\0.b",
+            &long,
             &"a.".repeat(130),
         ] {
             assert!(parse_dns(text).is_err(), "{text:?}");
@@ -184,7 +206,9 @@ mod tests {
         for text in ["DNS:web.example", "IP:10.0.0.1", "IP:2001:db8::1", "URI:spiffe://prod/web"] {
             assert_eq!(AltName::parse(text).unwrap().to_string(), text);
         }
-        for text in ["web.example", "IP:10.0.0.0/8", "URI:web", "URI:://x", "URI:a b://c", "email:a@b.c", "URI:s://"] {
+        for text in
+            ["web.example", "IP:10.0.0.0/8", "URI:web", "URI:://x", "URI:a b://c", "email:a@b.c", "URI:s://"]
+        {
             assert!(AltName::parse(text).is_err(), "{text}");
         }
     }

@@ -90,9 +90,14 @@ impl RoleRules {
             if list.len() > MAX_ENTRIES {
                 return violation(field, format!("at most {MAX_ENTRIES} entries"));
             }
-            let bad = |text: &String| text.is_empty() || text.len() > MAX_PATTERN || text.chars().any(char::is_control);
+            let bad = |text: &String| {
+                text.is_empty() || text.len() > MAX_PATTERN || text.chars().any(char::is_control)
+            };
             if list.iter().any(bad) {
-                return violation(field, format!("an entry has 1 to {MAX_PATTERN} characters, none a control character"));
+                return violation(
+                    field,
+                    format!("an entry has 1 to {MAX_PATTERN} characters, none a control character"),
+                );
             }
         }
         if self.allowed_ip_ranges.len() > MAX_ENTRIES {
@@ -101,7 +106,12 @@ impl RoleRules {
         for domain in &self.allowed_domains {
             match parse_dns(domain) {
                 Ok(name) if name == *domain && !name.starts_with('*') => {}
-                _ => return violation("allowedDomains", "write domains in lower case, without '*' (see allowWildcards)"),
+                _ => {
+                    return violation(
+                        "allowedDomains",
+                        "write domains in lower case, without '*' (see allowWildcards)",
+                    );
+                }
             }
         }
         let fixed = Subject {
@@ -118,11 +128,17 @@ impl RoleRules {
     /// The first rule that is broken.
     pub fn allows(&self, asked: &Asked<'_>) -> Result<(), Violation> {
         if !self.cert_types.contains(&asked.cert_type) {
-            return violation("certType", format!("the role issues no certificates of the kind {}", asked.cert_type));
+            return violation(
+                "certType",
+                format!("the role issues no certificates of the kind {}", asked.cert_type),
+            );
         }
         if !self.key_types.contains(&asked.key_type) {
             let kinds: Vec<&str> = self.key_types.iter().map(|kind| kind.as_str()).collect();
-            return violation("keyType", format!("the role takes keys of the kinds {} only", kinds.join(", ")));
+            return violation(
+                "keyType",
+                format!("the role takes keys of the kinds {} only", kinds.join(", ")),
+            );
         }
         if asked.names.len() > MAX_NAMES {
             return violation("names", format!("a certificate has at most {MAX_NAMES} alternative names"));
@@ -179,7 +195,10 @@ impl RoleRules {
         if allowed {
             return Ok(());
         }
-        violation("entityId", "the role does not issue for this entity: leave it out to get a certificate of your own")
+        violation(
+            "entityId",
+            "the role does not issue for this entity: leave it out to get a certificate of your own",
+        )
     }
 
     fn allows_common_name(&self, asked: &Asked<'_>) -> Result<(), Violation> {
@@ -259,7 +278,11 @@ mod tests {
         let mut rules = rules();
         assert_eq!(try_server(&rules, "a.shop.example", &["DNS:a.shop.example", "IP:10.1.2.3"]), Ok(()));
         assert_eq!(try_server(&rules, "a.shop.example", &["DNS:b.example"]), Err("names"));
-        assert_eq!(try_server(&rules, "a.shop.example", &["DNS:myshop.example"]), Err("names"), "no label's tail");
+        assert_eq!(
+            try_server(&rules, "a.shop.example", &["DNS:myshop.example"]),
+            Err("names"),
+            "no label's tail"
+        );
         assert_eq!(try_server(&rules, "a.shop.example", &["DNS:shop.example"]), Err("names"));
         assert_eq!(try_server(&rules, "a.shop.example", &["DNS:*.shop.example"]), Err("names"));
         assert_eq!(try_server(&rules, "a.shop.example", &["IP:11.0.0.1"]), Err("names"));
@@ -268,7 +291,10 @@ mod tests {
         assert_eq!(try_server(&rules, "shop.example", &[]), Err("commonName"));
         assert_eq!(try_server(&rules, "10.0.0.1", &[]), Ok(()));
         rules.allow_wildcards = true;
-        assert_eq!(try_server(&rules, "a.shop.example", &["DNS:*.shop.example", "DNS:*.a.shop.example"]), Ok(()));
+        assert_eq!(
+            try_server(&rules, "a.shop.example", &["DNS:*.shop.example", "DNS:*.a.shop.example"]),
+            Ok(())
+        );
         rules.allow_subdomains = false;
         rules.allow_bare_domains = true;
         assert_eq!(try_server(&rules, "shop.example", &["DNS:shop.example"]), Ok(()));

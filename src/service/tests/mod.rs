@@ -81,6 +81,7 @@ fn context(app: &Arc<App>, token: Option<&str>) -> OpContext {
         source_ip: Some([127, 0, 0, 1].into()),
         request_id: "r-1".to_owned(),
         correlation_id: None,
+        certificate: None,
         started: Instant::now(),
     };
     OpContext::new(Arc::clone(app), token, origin)
