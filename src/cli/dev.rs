@@ -8,6 +8,7 @@ use crate::http::ids::request_id;
 use crate::http::server::ServerOptions;
 use crate::http::transport::{Introspection, TransportOptions};
 use crate::model::clock::SystemClock;
+use crate::service::certificates::PkiSettings;
 use crate::service::context::{OpContext, Origin};
 use crate::service::{App, Limits, Settings, seal};
 use crate::storage::db::StoreUrl;
@@ -67,6 +68,10 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         cache_bytes: 64 << 20,
         partitions_ahead: 3,
         engines: beside_program(),
+        pki: PkiSettings {
+            base_url: Some(format!("http://{}", reachable(address))),
+            ..PkiSettings::default()
+        },
     };
     let app =
         App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;

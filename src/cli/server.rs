@@ -72,6 +72,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         cache_bytes: config.cache_bytes,
         partitions_ahead: config.audit.partitions_ahead,
         engines: config.engines,
+        pki: config.pki,
     };
     // the store may let us wait
     let app = tokio::select! {

@@ -5,6 +5,7 @@
 mod engines;
 mod key;
 mod listener;
+mod pki;
 mod source;
 mod store;
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::graphql::guard::QueryLimits;
 use crate::http::transport::{Introspection, TransportOptions};
 use crate::model::duration;
+use crate::service::certificates::PkiSettings;
 use crate::storage::db::StoreUrl;
 use source::Source;
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ pub struct Config {
     /// Bound on the cached ciphertexts, in bytes.
     pub cache_bytes: u64,
     pub engines: EngineSettings,
+    pub pki: PkiSettings,
 }
 
 pub struct Storage {
@@ -106,6 +109,7 @@ impl Config {
             cluster_name: cluster_name(source)?,
             cache_bytes: whole(source, "cache.bytes", 64 << 20, 1 << 20, 1 << 40)?,
             engines: engines::engines(source)?,
+            pki: pki::pki(source)?,
         })
     }
 }

@@ -51,6 +51,10 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("engines.sandbox", Kind::Text),
     ("engines.idle_timeout", Kind::Text),
     ("engines.plugins", Kind::Tables),
+    ("pki.base_url", Kind::Text),
+    ("pki.crl_validity", Kind::Text),
+    ("pki.tidy_after", Kind::Text),
+    ("pki.expiring_within", Kind::Text),
 ];
 
 const PREFIX: &str = "SECRETHUB_";

@@ -33,6 +33,7 @@ impl Node {
             cache_bytes: 1 << 20,
             partitions_ahead: 1,
             engines: crate::engine::EngineSettings::default(),
+            pki: crate::service::certificates::PkiSettings::default(),
         };
         let app = App::start(settings, Arc::new(SystemClock)).await.unwrap();
         let mut node =

@@ -17,6 +17,7 @@ pub enum NodeId {
     AuditEvent(Uuid),
     Engine(Uuid),
     Lease(Uuid),
+    Certificate(Uuid),
 }
 
 impl NodeId {
@@ -34,6 +35,7 @@ impl NodeId {
             Some(("audit_event", uuid)) => Self::AuditEvent(uuid),
             Some(("engine", uuid)) => Self::Engine(uuid),
             Some(("lease", uuid)) => Self::Lease(uuid),
+            Some(("certificate", uuid)) => Self::Certificate(uuid),
             _ => {
                 return Err(Error::bad_input(
                     "id",
@@ -56,6 +58,7 @@ impl fmt::Display for NodeId {
             Self::AuditEvent(uuid) => ("audit_event", uuid),
             Self::Engine(uuid) => ("engine", uuid),
             Self::Lease(uuid) => ("lease", uuid),
+            Self::Certificate(uuid) => ("certificate", uuid),
         };
         write!(f, "{kind}:{uuid}")
     }

@@ -77,6 +77,33 @@ event_types! {
     EngineDriftHealed = "engine.drift_healed",
     /// A token was presented that is unknown, expired, revoked, used up or not allowed from this address.
     AuthFailed = "auth.failed",
+    /// An agent that came in by its role asks for the certificate that it goes on with.
+    AuthAgentBootstrap = "auth.agent_bootstrap",
+    AuthAgentCertificateIssued = "auth.agent_certificate_issued",
+    /// Logins by client certificate.
+    AuthAgentLogin = "auth.agent_login",
+    AuthAppLogin = "auth.app_login",
+    AuthAdminLogin = "auth.admin_login",
+    /// A certificate was issued to anyone but an agent.
+    CertificateIssued = "certificate.issued",
+    /// Certificates, authorities, roles or enrollments were looked up or listed.
+    CertificateListed = "certificate.listed",
+    CertificateCaCreated = "certificate.ca_created",
+    /// A key was made for an authority that an outside one is to sign.
+    CertificateCaRequested = "certificate.ca_requested",
+    CertificateCaUpdated = "certificate.ca_updated",
+    CertificateRoleSaved = "certificate.role_saved",
+    CertificateRoleDeleted = "certificate.role_deleted",
+    CertificateEnrollmentRequested = "certificate.enrollment_requested",
+    CertificateEnrollmentApproved = "certificate.enrollment_approved",
+    CertificateEnrollmentDenied = "certificate.enrollment_denied",
+    CertificateEnrollmentExpired = "certificate.enrollment_expired",
+    CertificateCrlPublished = "certificate.crl_published",
+    /// A certificate is near its end.
+    CertificateExpiring = "certificate.expiring",
+    /// Certificates were removed long after their end.
+    CertificateTidied = "certificate.tidied",
+    SystemCertificateRevoked = "system.certificate_revoked",
     PolicyCreated = "policy.created",
     PolicyUpdated = "policy.updated",
     PolicyDeleted = "policy.deleted",

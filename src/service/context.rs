@@ -112,7 +112,7 @@ impl OpContext {
         let book = app.policies(generation).await?;
         let now = app.clock.now();
         let caller = match tokens::lookup(app, self.token_hash(), generation).await? {
-            Some(state) => match state.problem(now, self.origin().source_ip) {
+            Some(state) => match state.problem(now, self.origin()) {
                 None => state,
                 Some(problem) => return Err(self.reject(generation, Some(&state), problem).await),
             },
@@ -157,6 +157,10 @@ impl OpContext {
         let actor = caller.map_or(self.0.actor, |caller| caller.actor);
         let actor_id = caller.map(|caller| caller.actor_id.clone());
         let of = |wanted: ActorType| actor_id.clone().filter(|_| actor == wanted);
+        let shown = |wanted: &str| {
+            let peer = origin.certificate.as_ref()?;
+            (peer.cert_type.entity_type() == Some(wanted)).then(|| peer.fingerprint.clone())
+        };
         AuditEvent {
             event_id: Uuid::now_v7(),
             sequence_number: 0,
@@ -169,9 +173,9 @@ impl OpContext {
             actor_id,
             token_accessor: caller.map(|caller| caller.accessor.to_string()),
             role_name: caller.and_then(|caller| caller.role_name.clone()),
-            agent_cert_fingerprint: None,
-            app_cert_fingerprint: None,
-            admin_cert_fingerprint: None,
+            agent_cert_fingerprint: shown("agent"),
+            app_cert_fingerprint: shown("app"),
+            admin_cert_fingerprint: shown("admin"),
             secret_id: None,
             secret_path: None,
             secret_version: None,

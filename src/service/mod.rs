@@ -30,6 +30,7 @@ use crate::storage::db::{Db, StoreUrl, Tx};
 use crate::storage::migrations;
 use book::PolicyBook;
 use cache::Caches;
+use certificates::{Pki, PkiSettings};
 use chrono::{DateTime, Utc};
 use ledger::{Ledger, Worker};
 use parking_lot::Mutex;
@@ -93,6 +94,7 @@ pub struct Settings {
     pub partitions_ahead: u32,
     /// Which plugins there are, and how their processes are kept.
     pub engines: EngineSettings,
+    pub pki: PkiSettings,
 }
 
 /// A running node. Shared by everything above.
@@ -107,6 +109,7 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) partitions_ahead: u32,
     pub(crate) engines: Engines,
+    pub(crate) pki: Pki,
     pub(crate) revokers: leases::Revokers,
     reaping: leases::Reaping,
     installation: OnceLock<Installation>,
@@ -143,6 +146,7 @@ impl App {
         let app = Arc::new(Self {
             seal: SealState::new(settings.cluster_name, settings.static_seal),
             engines: Engines::new(settings.engines, Arc::clone(&clock)),
+            pki: Pki::new(settings.pki),
             revokers: leases::Revokers::default(),
             reaping: leases::Reaping::default(),
             installation: OnceLock::new(),
@@ -186,6 +190,12 @@ impl App {
     #[must_use]
     pub fn leases_due(&self) -> &Notify {
         &self.leases_due
+    }
+
+    /// Told when a revocation list is out of date.
+    #[must_use]
+    pub fn lists_due(&self) -> &Notify {
+        &self.pki.lists_due
     }
 
     /// What is known of the plugins is found out, and logged; nothing waits for it.

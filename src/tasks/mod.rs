@@ -5,7 +5,7 @@ mod housekeeping;
 
 use crate::error::ErrorCode;
 use crate::service::context::OpContext;
-use crate::service::{App, audit, engines, leases, partitions, seal};
+use crate::service::{App, audit, certificates, engines, leases, partitions, seal};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,11 @@ const ACCOUNTS: Duration = Duration::from_secs(5);
 /// How often what targets have is compared with the leases.
 const DRIFT: Duration = Duration::from_secs(15 * 60);
 
+/// How often revocation lists that are out of date are looked for.
+const LISTS: Duration = Duration::from_secs(1);
+/// How often certificates near and long after their end are seen to.
+const TIDY: Duration = Duration::from_secs(60);
+
 /// Starts all tasks; they end when the set is dropped or shut down.
 #[must_use]
 pub fn start(app: &Arc<App>) -> JoinSet<()> {
@@ -55,7 +60,19 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
         Ok((!made.is_empty()).then(|| made.join(", ")))
     }));
     of_engines(&mut tasks, app);
+    of_certificates(&mut tasks, app);
     tasks
+}
+
+fn of_certificates(tasks: &mut JoinSet<()>, app: &Arc<App>) {
+    tasks.spawn(every(LISTS, Some(|app| app.lists_due()), "lists", Arc::clone(app), |ctx| async move {
+        let made = certificates::publish::rebuild(&ctx).await?;
+        Ok((made > 0).then(|| format!("{made} revocation lists")))
+    }));
+    tasks.spawn(every(TIDY, None, "tidy", Arc::clone(app), |ctx| async move {
+        let done = certificates::tidy(&ctx).await?;
+        Ok((done != certificates::Tidied::default()).then(|| format!("{done:?}")))
+    }));
 }
 
 fn of_engines(tasks: &mut JoinSet<()>, app: &Arc<App>) {

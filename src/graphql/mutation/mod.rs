@@ -1,5 +1,7 @@
 //! What can be changed, one file per noun. Each mutation takes one `input` and returns one payload.
 
+mod certificate_authorities;
+mod certificates;
 mod engines;
 mod leases;
 mod policies;
@@ -22,4 +24,6 @@ pub struct MutationRoot(
     roles::RoleMutation,
     engines::EngineMutation,
     leases::LeaseMutation,
+    certificate_authorities::AuthorityMutation,
+    certificates::CertificateMutation,
 );

@@ -1,6 +1,7 @@
 //! What can be asked, one file per noun.
 
 mod audit;
+mod certificates;
 mod engines;
 mod leases;
 mod node;
@@ -24,5 +25,6 @@ pub struct QueryRoot(
     roles::RoleQuery,
     engines::EngineQuery,
     leases::LeaseQuery,
+    certificates::CertificateQuery,
     audit::AuditQuery,
 );

@@ -3,7 +3,7 @@
 use crate::graphql::ids::NodeId;
 use crate::graphql::result::{Result, op};
 use crate::graphql::types::Node;
-use crate::service::{audit, engines, leases, policies, roles, secrets, tokens};
+use crate::service::{audit, certificates, engines, leases, policies, roles, secrets, tokens};
 use async_graphql::{Context, ID, Object};
 
 #[derive(Default)]
@@ -31,6 +31,9 @@ impl NodeQuery {
             }
             NodeId::Engine(uuid) => engines::by_id(op, uuid).await?.map(|view| Node::Engine(view.into())),
             NodeId::Lease(uuid) => leases::find(op, uuid).await?.map(|view| Node::Lease(view.into())),
+            NodeId::Certificate(uuid) => {
+                certificates::by_id(op, uuid).await?.map(|view| Node::Certificate(view.into()))
+            }
             NodeId::AuditEvent(uuid) => {
                 audit::by_event_id(op, uuid).await?.map(|event| Node::AuditEvent(event.into()))
             }

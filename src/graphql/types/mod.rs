@@ -1,6 +1,7 @@
 //! The types that clients see, one file per noun.
 
 pub mod audit;
+pub mod certificates;
 pub mod codes;
 pub mod engines;
 pub mod leases;
@@ -25,6 +26,7 @@ pub enum Node {
     Role(roles::Role),
     Engine(engines::Engine),
     Lease(leases::Lease),
+    Certificate(certificates::Certificate),
     Token(tokens::Token),
     AuditEvent(audit::AuditEvent),
 }

@@ -1,11 +1,25 @@
 //! The server's own certificate, from its own authority.
 
 use super::super::App;
-use crate::error::{Error, Result};
-use crate::model::certificates::AltName;
+use super::super::context::{OpContext, settle};
+use super::super::ledger::{Attempt, Change};
+use super::issue::{insert, issued_event, row_of, signed};
+use super::plan::profile;
+use super::{issuers, trust};
+use crate::crypto::x509::facts;
+use crate::crypto::x509::keys::SigningKey;
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::audit::EventType;
+use crate::model::certificates::{AltName, CertType, KeyType, Subject};
+use crate::storage::certificate_authorities as authority_store;
+use crate::storage::certificates as store;
 use chrono::{DateTime, Utc};
+use std::net::IpAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
+
+/// How long a server's own certificate lives, in seconds: 30 days; it is renewed long before.
+const TTL: i64 = 30 * 86400;
 
 /// A certificate with its key.
 pub struct OwnCertificate {
@@ -17,13 +31,58 @@ pub struct OwnCertificate {
     pub fingerprint: String,
 }
 
-/// Issues the server a certificate for these names from the default authority.
+/// Issues the server a certificate for these names from the default authority. Its key is in this node's memory only.
 ///
 /// # Errors
 /// `SEALED`, `NOT_INITIALIZED`; `NOT_FOUND` while there is no authority; `UNAVAILABLE`.
 pub async fn issue_own(app: &Arc<App>, names: &[AltName]) -> Result<OwnCertificate> {
-    let _ = (app, names);
-    Err(Error::not_found("there is no certificate authority yet"))
+    app.keys.get()?;
+    let authority = authority_store::default(&mut app.read().await?).await?;
+    let authority = authority.ok_or_else(|| Error::not_found("there is no certificate authority yet"))?;
+    let signer = issuers::signer(app, authority.id).await?;
+    let now = app.clock().now();
+    let ttl = TTL.min((signer.valid_until - now).num_seconds());
+    if ttl < 1 {
+        return Err(Error::new(ErrorCode::NotFound, "the default certificate authority has expired"));
+    }
+    let subject = Subject { common_name: common_name(names)?, ..Subject::default() };
+    let wanted = profile(now, &signer, CertType::Server, subject, names.to_vec(), ttl, None)?;
+    let key = SigningKey::generate(KeyType::EcP256)?;
+    let der = signed(&signer, &wanted, key.public_key()).await?;
+    let mut row = row_of(&wanted, &der, now, "system".to_owned())?;
+    row.issuer_id = Some(signer.id);
+    row.key_type = KeyType::EcP256.as_str().to_owned();
+    let made = OwnCertificate {
+        chain: std::iter::once(der).chain(facts::from_pem(&signer.chain_pem)?).collect(),
+        key_pkcs8: key.to_pkcs8_der()?,
+        not_before: row.valid_from,
+        not_after: row.valid_until,
+        fingerprint: row.fingerprint.clone(),
+    };
+    let ctx = OpContext::system(Arc::clone(app), "listener");
+    settle!(async {
+        let (row, event) = (row.clone(), issued_event(ctx.event(EventType::CertificateIssued, None), &row));
+        app.ledger
+            .change(app.undecided(), None, move |tx| {
+                Box::pin(async move {
+                    insert(tx, &row, now).await?;
+                    Ok(Change::new((), event, Vec::new()))
+                })
+            })
+            .await as Result<(), Attempt>
+    })?;
+    Ok(made)
+}
+
+fn common_name(names: &[AltName]) -> Result<String> {
+    let text = |name: &AltName| match name {
+        AltName::Dns(dns) if dns.len() <= 64 => Some(dns.clone()),
+        AltName::Ip(address) => Some(IpAddr::to_string(address)),
+        _ => None,
+    };
+    names.iter().find_map(text).ok_or_else(|| {
+        Error::bad_input("listener.tls_names", "name a DNS name of at most 64 characters or an address")
+    })
 }
 
 /// Whether the certificate of this fingerprint still stands: neither revoked nor of an authority that is.
@@ -31,6 +90,7 @@ pub async fn issue_own(app: &Arc<App>, names: &[AltName]) -> Result<OwnCertifica
 /// # Errors
 /// `UNAVAILABLE`.
 pub async fn stands(app: &App, fingerprint: &str) -> Result<bool> {
-    let _ = (app, fingerprint);
-    Ok(false)
+    let mut tx = app.read().await?;
+    let Some(row) = store::by_fingerprint(&mut tx, fingerprint).await? else { return Ok(false) };
+    Ok(trust::problem(&store::chain(&mut tx, row.id).await?, app.clock().now()).is_none())
 }

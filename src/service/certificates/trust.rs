@@ -1,8 +1,15 @@
 //! Whom a TLS connection is trusted to be from.
 
 use super::super::App;
+use crate::crypto::primitives::sha256;
+use crate::crypto::x509::facts;
 use crate::error::{Error, Result};
 use crate::model::certificates::CertType;
+use crate::storage::certificate_authorities as authority_store;
+use crate::storage::certificates as store;
+use crate::storage::certificates::ChainRow;
+use chrono::{DateTime, Utc};
+use data_encoding::HEXLOWER;
 use uuid::Uuid;
 
 /// What is known of the client certificate of a connection, which was good when the connection began.
@@ -24,21 +31,83 @@ pub enum Refused {
     Unknown(Error),
 }
 
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Unknown(error)
+    }
+}
+
 /// The certificates (DER) of the authorities that client certificates may chain to. Public; read while sealed too.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
 pub async fn anchors(app: &App) -> Result<Vec<Vec<u8>>> {
-    let _ = app;
-    Ok(Vec::new())
+    let now = app.clock().now();
+    let mut tx = app.read().await?;
+    let mut anchors = Vec::new();
+    for authority in authority_store::all(&mut tx).await? {
+        if problem(&store::chain(&mut tx, authority.id).await?, now).is_some() {
+            continue;
+        }
+        let Some(row) = store::by_id(&mut tx, authority.id).await? else { continue };
+        anchors.extend(facts::from_pem(&row.certificate_pem)?.into_iter().take(1));
+    }
+    Ok(anchors)
 }
 
 /// Decides on the client certificate (DER) of a new connection, which chains to an anchor. Reads the store, so what was revoked
-/// on any node is refused from then on.
+/// on any node is refused from then on. A certificate that this installation has no record of is nobody's.
 ///
 /// # Errors
 /// [`Refused`].
 pub async fn admit(app: &App, leaf: &[u8]) -> Result<PeerCertificate, Refused> {
-    let _ = (app, leaf);
-    Err(Refused::Because("not yet"))
+    let fingerprint = HEXLOWER.encode(&sha256(leaf));
+    let now = app.clock().now();
+    let mut tx = app.read().await?;
+    let Some(row) = store::by_fingerprint(&mut tx, &fingerprint).await? else {
+        return Err(Refused::Because("the certificate is not one that was issued here"));
+    };
+    if let Some(problem) = problem(&store::chain(&mut tx, row.id).await?, now) {
+        return Err(Refused::Because(problem));
+    }
+    let cert_type = CertType::parse(&row.cert_type).filter(|kind| kind.entity_type().is_some());
+    let Some(cert_type) = cert_type else { return Err(Refused::Because("the certificate is no client's")) };
+    Ok(PeerCertificate {
+        id: row.id,
+        fingerprint,
+        cert_type,
+        common_name: row.common_name,
+        serial_number: row.serial_number,
+    })
+}
+
+/// What is wrong with a certificate or one above it. An empty chain is a certificate that is not there.
+pub(super) fn problem(chain: &[ChainRow], now: DateTime<Utc>) -> Option<&'static str> {
+    if chain.is_empty() {
+        return Some("the certificate is not known");
+    }
+    for (index, row) in chain.iter().enumerate() {
+        let above = index > 0;
+        let found = if row.revoked {
+            Some(if above {
+                "an authority above the certificate was revoked"
+            } else {
+                "the certificate was revoked"
+            })
+        } else if now >= row.valid_until {
+            Some(if above {
+                "an authority above the certificate has expired"
+            } else {
+                "the certificate has expired"
+            })
+        } else if now < row.valid_from {
+            Some("the certificate is not valid yet")
+        } else {
+            None
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }

@@ -71,10 +71,15 @@ impl Granting {
             return Ok(());
         }
         let entities = entities(&role.role_name, &role.entity_type);
-        for policy in self.book.of(&token_policies(role), &entities).iter().filter(|p| !p.is_deny()) {
+        self.check_policies(&token_policies(role), &entities)
+    }
+
+    /// Checks what a token with these policies and entities would hold.
+    fn check_policies(&self, names: &[String], entities: &[String]) -> Result<()> {
+        for policy in self.book.of(names, entities).iter().filter(|p| !p.is_deny()) {
             let name = policy.name();
             if **name == *ROOT {
-                return Err(Error::forbidden("only the policy 'root' may give the policy 'root' to a role"));
+                return Err(Error::forbidden("only the policy 'root' may give the policy 'root' away"));
             }
             let named = self.named.iter().any(|own| **own == **name);
             let lacks = |area: &&Area| {
@@ -83,11 +88,20 @@ impl Granting {
             };
             if let Some(area) = Area::ALL.iter().find(lacks) {
                 return Err(Error::forbidden(format!(
-                    "the policy '{name}', which this role names or is bound to, administers {area}, which this token \
-                     does not at all times: ask one that does"
+                    "the policy '{name}', which would be given away by name or by binding, administers {area}, which this \
+                     token does not at all times: ask one that does"
                 )));
             }
         }
         Ok(())
     }
+}
+
+/// Whether the caller may hand out what policies are bound to these entities.
+///
+/// # Errors
+/// `FORBIDDEN` naming the policy.
+pub(in super::super) async fn may_bind(access: &Access, entities: &[String]) -> Result<()> {
+    let granting = Granting::of(access).await?;
+    if granting.root { Ok(()) } else { granting.check_policies(&[], entities) }
 }

@@ -5,7 +5,7 @@ mod login;
 mod secret_ids;
 
 use granting::Granting;
-pub(super) use granting::entities;
+pub(super) use granting::{entities, may_bind};
 pub use login::login;
 #[cfg(test)]
 pub(super) use secret_ids::generate;

@@ -1,6 +1,7 @@
 //! The keys in this node's memory, and how they come out of the store.
 
 use super::super::App;
+use super::super::certificates::IssuerCache;
 use crate::crypto::audit::AuditSigner;
 use crate::crypto::barrier::Barrier;
 use crate::crypto::keyring::{DataKey, KeyError, Keyring, RootKey, unwrap_key, wrap};
@@ -20,6 +21,8 @@ pub struct Keys {
     pub barrier: Barrier,
     pub signer: AuditSigner,
     pub audit_public_key: [u8; 32],
+    /// Authorities that were opened with these keys.
+    pub issuers: IssuerCache,
 }
 
 /// The place of the keys: empty while the node is sealed.
@@ -61,7 +64,7 @@ pub(super) async fn read_keys(app: &App, root: RootKey, config: &SealConfigRow) 
         return Err(corrupt("seal_config", "audit_public_key", "1"));
     }
     let barrier = Barrier::new(Keyring::new(root, data_keys, active)?);
-    Ok(Keys { barrier, signer, audit_public_key })
+    Ok(Keys { barrier, signer, audit_public_key, issuers: IssuerCache::default() })
 }
 
 pub(super) fn unwrap_row(root: &RootKey, row: &KeyringRow) -> Result<DataKey> {

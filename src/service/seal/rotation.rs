@@ -2,6 +2,7 @@
 //! background. Old keys stay in the keyring, since a record may be in flight or in a backup.
 
 use super::super::cache::Effect;
+use super::super::certificates::IssuerCache;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::{App, secrets, to_the_end};
@@ -100,7 +101,8 @@ pub async fn refresh_keyring(app: &App) -> Result<()> {
         return Ok(());
     }
     let signer = AuditSigner::from_secret(&keys.signer.to_secret())?;
-    app.keys.set(Keys { barrier, signer, audit_public_key: keys.audit_public_key });
+    let (audit_public_key, issuers) = (keys.audit_public_key, IssuerCache::default());
+    app.keys.set(Keys { barrier, signer, audit_public_key, issuers });
     Ok(())
 }
 
@@ -139,7 +141,9 @@ pub async fn rewrap(ctx: &OpContext) -> Result<Rewrapped> {
         done.damaged += damaged;
         done.records += settle!(replace(app, fresh.clone(), active))?;
     }
-    let (records, damaged) = super::super::engines::rewrap(ctx).await?;
+    let of_engines = super::super::engines::rewrap(ctx).await?;
+    let of_authorities = super::super::certificates::rewrap(ctx).await?;
+    let (records, damaged) = (of_engines.0 + of_authorities.0, of_engines.1 + of_authorities.1);
     done.records += records;
     done.damaged += damaged;
     if done.records > 0 {

@@ -35,6 +35,7 @@ impl Store {
             cache_bytes: 1 << 20,
             partitions_ahead: 1,
             engines: crate::engine::EngineSettings::default(),
+            pki: crate::service::certificates::PkiSettings::default(),
         };
         App::start(settings, Arc::clone(&self.clock) as Arc<dyn Clock>).await.unwrap()
     }

@@ -40,6 +40,7 @@ impl Node {
             cache_bytes: 1 << 20,
             partitions_ahead: 1,
             engines: crate::engine::EngineSettings::default(),
+            pki: crate::service::certificates::PkiSettings::default(),
         };
         let app = shown(App::start(settings, Arc::new(SystemClock)).await);
         let made = shown(seal::initialize(&context(&app, None), 1, 1).await);

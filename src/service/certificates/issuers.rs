@@ -1,0 +1,163 @@
+//! Authorities as they sign: opened once, and kept as long as the keyring is in memory.
+
+use super::super::App;
+use super::super::seal::refresh_keyring;
+use super::key_record;
+use crate::crypto::barrier::OpenError;
+use crate::crypto::x509::certificate::{Issuer, Urls};
+use crate::crypto::x509::facts;
+use crate::crypto::x509::keys::SigningKey;
+use crate::error::{Error, Result};
+use crate::model::certificates::{KeyType, parse_serial};
+use crate::storage::certificate_authorities as store;
+use crate::storage::certificates as certificate_store;
+use crate::storage::certificates::CertificateRow;
+use crate::storage::db::{Tx, corrupt};
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// An authority, ready to sign. Holds its private key.
+pub struct Signer {
+    pub id: Uuid,
+    pub serial_number: String,
+    pub issuer: Issuer,
+    /// Its certificate and those above it, PEM, nearest first.
+    pub chain_pem: String,
+    pub urls: Urls,
+    pub valid_from: DateTime<Utc>,
+    pub valid_until: DateTime<Utc>,
+    pub max_path_length: Option<u8>,
+}
+
+/// Opened authorities; part of the keys in memory, and gone with them.
+#[derive(Default)]
+pub struct IssuerCache(Mutex<HashMap<Uuid, Arc<Signer>>>);
+
+/// Which authority is meant: the one of this serial number, or the default.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `issuerSerialNumber`, `CONFLICT` if there is no default.
+pub async fn choose(tx: &mut Tx, serial: Option<&str>) -> Result<Uuid> {
+    let Some(serial) = serial else {
+        return store::default(tx).await?.map(|row| row.id).ok_or_else(|| {
+            Error::conflict("there is no default authority: create one, or name one as 'issuerSerialNumber'")
+        });
+    };
+    find(tx, serial).await?.ok_or_else(|| {
+        Error::bad_input(
+            "issuerSerialNumber",
+            "there is no authority of this serial number: check it against the list",
+        )
+    })
+}
+
+/// The authority of this serial number, or `default`.
+pub async fn find(tx: &mut Tx, serial: &str) -> Result<Option<Uuid>> {
+    if serial == "default" {
+        return Ok(store::default(tx).await?.map(|row| row.id));
+    }
+    let Some(serial) = parse_serial(serial) else { return Ok(None) };
+    for row in certificate_store::by_serial(tx, &serial).await? {
+        if store::by_id(tx, row.id).await?.is_some() {
+            return Ok(Some(row.id));
+        }
+    }
+    Ok(None)
+}
+
+/// The authority, opened.
+///
+/// # Errors
+/// `SEALED`, `NOT_INITIALIZED`, `UNAVAILABLE`, internal for a damaged record.
+pub async fn signer(app: &App, id: Uuid) -> Result<Arc<Signer>> {
+    let keys = app.keys.get()?;
+    if let Some(signer) = keys.issuers.0.lock().get(&id) {
+        return Ok(Arc::clone(signer));
+    }
+    let (row, chain_above) = {
+        let mut tx = app.read().await?;
+        let row = certificate_store::by_id(&mut tx, id).await?;
+        let authority = store::by_id(&mut tx, id).await?;
+        row.zip(authority.map(|authority| authority.chain_pem))
+            .ok_or_else(|| corrupt("certificate_authorities", "id", &id.to_string()))?
+    };
+    let key = open_key(app, &row).await?;
+    let signer = Arc::new(open(app, row, &chain_above, &key)?);
+    // the keys may have been taken out of memory meanwhile: then this cache goes with them
+    keys.issuers.0.lock().insert(id, Arc::clone(&signer));
+    Ok(signer)
+}
+
+fn open(app: &App, row: CertificateRow, chain_above: &str, pkcs8: &[u8]) -> Result<Signer> {
+    let damaged = || corrupt("certificates", "certificate_pem", &row.id.to_string());
+    let der = facts::from_pem(&row.certificate_pem)?.into_iter().next().ok_or_else(damaged)?;
+    let issuer = Issuer::new(der, SigningKey::from_pkcs8_der(pkcs8)?)?;
+    let base = app.pki.settings.base_url.as_ref().map(|url| format!("{url}/v1/pki/{}", row.serial_number));
+    let at = |door: &str| base.as_ref().map(|base| format!("{base}/{door}"));
+    Ok(Signer {
+        id: row.id,
+        max_path_length: issuer.facts().max_path_length,
+        issuer,
+        chain_pem: format!("{}{chain_above}", row.certificate_pem),
+        urls: Urls { ca_issuers: at("ca.der"), ocsp: at("ocsp"), crl: at("crl") },
+        valid_from: row.valid_from,
+        valid_until: row.valid_until,
+        serial_number: row.serial_number,
+    })
+}
+
+/// The private key of a row (PKCS#8).
+pub async fn open_key(app: &App, row: &CertificateRow) -> Result<Zeroizing<Vec<u8>>> {
+    let id = row.id.to_string();
+    let sealed = row
+        .private_key_encrypted
+        .as_deref()
+        .ok_or_else(|| corrupt("certificates", "private_key_encrypted", &id))?;
+    match app.keys.get()?.barrier.open(&key_record(&id), sealed) {
+        Err(OpenError::UnknownKeyVersion(_)) => {
+            refresh_keyring(app).await?;
+            Ok(app.keys.get()?.barrier.open(&key_record(&id), sealed)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Makes a key. RSA takes up to seconds, off the threads that serve.
+pub async fn new_key(kind: KeyType) -> Result<SigningKey> {
+    static RSA: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
+    if kind.rsa_bits().is_none() {
+        return SigningKey::generate(kind);
+    }
+    let place = RSA.acquire().await.map_err(Error::internal)?;
+    let made =
+        tokio::task::spawn_blocking(move || SigningKey::generate(kind)).await.map_err(Error::internal)?;
+    drop(place);
+    made
+}
+
+/// In a change: that the authority signs, and neither it nor one above it was revoked or has ended.
+///
+/// # Errors
+/// `CONFLICT`.
+pub async fn require_signing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let authority = store::by_id(tx, id).await?;
+    if !authority.is_some_and(|row| row.enabled) {
+        return Err(Error::conflict("this authority signs nothing any more: name another one"));
+    }
+    require_standing(tx, id, now).await
+}
+
+/// In a change: that the certificate and all above it of this installation are neither revoked nor outside their time.
+///
+/// # Errors
+/// `CONFLICT`.
+pub async fn require_standing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    match super::trust::problem(&certificate_store::chain(tx, id).await?, now) {
+        None => Ok(()),
+        Some(problem) => Err(Error::conflict(format!("{problem}: use another authority"))),
+    }
+}

@@ -1,0 +1,327 @@
+//! What a certificate is going to be: decided from the request, its role, its authority and the caller's policies.
+
+use super::super::context::Access;
+use super::super::input;
+use super::super::ledger::Attempt;
+use super::super::roles::may_bind;
+use super::super::secrets::require_for;
+use super::issuers::{self, Signer};
+use super::roles::{RoleState, read_role};
+use crate::crypto::x509::certificate::{CaProfile, Profile, new_serial};
+use crate::crypto::x509::request::CertificateRequest;
+use crate::error::{Error, Result};
+use crate::model::certificates::{AltName, Asked, CertType, KeyType, Subject, parse_dns};
+use crate::model::paths::SecretPath;
+use crate::model::policies::{Action, Area, Decision, Operation, evaluate};
+use chrono::{DateTime, Duration, DurationRound, Utc};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The longest life of any certificate, in seconds: 3650 days.
+pub const MAX_TTL: i64 = 3650 * 86400;
+/// What is issued without a role lives this long if no other time is asked for: 90 days, an authority 1825.
+const DEFAULT_TTL: i64 = 90 * 86400;
+const DEFAULT_CA_TTL: i64 = 1825 * 86400;
+/// Clocks differ: a certificate is valid from a moment ago.
+const BACKDATED: i64 = 30;
+
+/// What a caller asks for, beside the key.
+#[derive(Debug, Clone)]
+pub struct CertificateWish {
+    pub role: Option<SecretPath>,
+    pub issuer_serial: Option<String>,
+    pub cert_type: CertType,
+    pub common_name: Option<String>,
+    /// As [`AltName::parse`] reads them.
+    pub names: Option<Vec<String>>,
+    pub entity_id: Option<String>,
+    pub ttl_seconds: Option<i64>,
+    /// Of an intermediate authority.
+    pub max_path_length: Option<i64>,
+}
+
+/// A certificate that may be issued, all but its key.
+pub struct Planned {
+    pub signer: Arc<Signer>,
+    pub profile: Profile,
+    pub entity_id: Option<String>,
+    pub role: Option<RoleState>,
+    pub decision: Decision,
+}
+
+/// Decides whether and how.
+///
+/// # Errors
+/// `FORBIDDEN`, `NOT_FOUND`, `BAD_USER_INPUT` naming the field, `CONFLICT`.
+pub async fn plan(
+    access: &Access,
+    wish: &CertificateWish,
+    csr: Option<&CertificateRequest>,
+    key_type: KeyType,
+) -> Result<Planned, Attempt> {
+    check_wish(wish, csr)?;
+    let (role, mut decision) = authorise(access, wish).await?;
+    let signer = signer_of(access, wish, role.as_ref()).await?;
+    let own = access.caller.own_entity_id();
+    let entity_id = entity(access, wish, role.as_ref(), own).await?;
+    let (subject, names) = naming(wish, csr, role.as_ref(), entity_id.as_deref())?;
+    if let Some(role) = &role {
+        let asked = Asked {
+            cert_type: wish.cert_type,
+            key_type,
+            subject: &subject,
+            names: &names,
+            entity_id: entity_id.as_deref(),
+            own_entity_id: own,
+        };
+        role.rules.allows(&asked).map_err(|broken| Error::bad_input(broken.field, broken.message))?;
+    }
+    let ttl = lifetime(access, wish, role.as_ref(), &signer)?;
+    if let Some(path) = &wish.role {
+        decision = require_for(access, Operation::Issue, path, Some(ttl)).await?;
+    }
+    let ca = ca_profile(wish, &signer)?;
+    let profile = profile(access.now, &signer, wish.cert_type, subject, names, ttl, ca)?;
+    Ok(Planned { signer, profile, entity_id, role, decision })
+}
+
+fn check_wish(wish: &CertificateWish, csr: Option<&CertificateRequest>) -> Result<()> {
+    if wish.cert_type == CertType::RootCa {
+        return Err(Error::bad_input("certType", "nobody signs a root: use createRootCa"));
+    }
+    if csr.is_some_and(|csr| csr.asks_for_ca) && !wish.cert_type.is_ca() {
+        return Err(Error::bad_input(
+            "csrPem",
+            "the CSR asks for the certificate of an authority: make it without CA:TRUE and keyCertSign",
+        ));
+    }
+    if wish.role.is_some() && wish.issuer_serial.is_some() {
+        return Err(Error::bad_input("issuerSerialNumber", "the role names the authority: leave it out"));
+    }
+    if wish.entity_id.is_some() && wish.cert_type.entity_type().is_none() {
+        return Err(Error::bad_input(
+            "entityId",
+            "nobody logs in with such a certificate: leave the entity out",
+        ));
+    }
+    input::name("entityId", wish.entity_id.as_deref())?;
+    input::ttl("ttlSeconds", wish.ttl_seconds, MAX_TTL).map(drop)
+}
+
+/// The role, and what allows its use; without a role the area `certificates`.
+async fn authorise(
+    access: &Access,
+    wish: &CertificateWish,
+) -> Result<(Option<RoleState>, Decision), Attempt> {
+    let Some(path) = &wish.role else {
+        return Ok((None, access.administer(Area::Certificates, "issue_certificate").await?));
+    };
+    let action = Action::Secret { operation: Operation::Issue, path };
+    let asked = access.allowed_part(&action, wish.ttl_seconds);
+    let decision = require_for(access, Operation::Issue, path, Some(asked)).await?;
+    let role = {
+        let mut tx = access.app().read().await?;
+        read_role(&mut tx, path).await?
+    };
+    let role = role.ok_or_else(|| {
+        Error::not_found("there is no certificate role at this path: check it against the list of roles")
+    })?;
+    if !role.row.enabled {
+        return Err(
+            Error::conflict("this certificate role is disabled and issues nothing at the moment").into()
+        );
+    }
+    Ok((Some(role), decision))
+}
+
+async fn signer_of(access: &Access, wish: &CertificateWish, role: Option<&RoleState>) -> Result<Arc<Signer>> {
+    let app = access.app();
+    let id = match role.and_then(|role| role.row.issuer_id) {
+        Some(id) => id,
+        None => {
+            let mut tx = app.read().await?;
+            issuers::choose(&mut tx, wish.issuer_serial.as_deref()).await?
+        }
+    };
+    issuers::signer(app, id).await
+}
+
+/// Whom the certificate is bound to. By a role without a list of entities, the caller itself; policies that are bound to another
+/// entity are given away with it, so they must be the caller's to give.
+async fn entity(
+    access: &Access,
+    wish: &CertificateWish,
+    role: Option<&RoleState>,
+    own: Option<&str>,
+) -> Result<Option<String>> {
+    let Some(kind) = wish.cert_type.entity_type() else { return Ok(None) };
+    let of_caller = || role.and(own).filter(|id| input::is_name(id)).map(str::to_owned);
+    let Some(id) = wish.entity_id.clone().or_else(of_caller) else { return Ok(None) };
+    let is_own = own == Some(id.as_str()) && access.caller.entity_type == kind;
+    let own_only = role.is_some_and(|role| role.rules.allowed_entity_ids.is_empty());
+    if own_only && !is_own {
+        return Err(Error::bad_input(
+            "entityId",
+            format!("the role issues to the caller's own entity only, and that is no {kind} of this name"),
+        ));
+    }
+    if !is_own {
+        may_bind(access, &[format!("{kind}:{id}")]).await?;
+    }
+    Ok(Some(id))
+}
+
+/// Subject and alternative names.
+fn naming(
+    wish: &CertificateWish,
+    csr: Option<&CertificateRequest>,
+    role: Option<&RoleState>,
+    entity_id: Option<&str>,
+) -> Result<(Subject, Vec<AltName>)> {
+    let csr = csr.filter(|_| role.is_none_or(|role| role.rules.use_csr_names));
+    let of_csr = csr.and_then(|csr| csr.subject.clone());
+    let common_name = wish
+        .common_name
+        .clone()
+        .or_else(|| of_csr.as_ref().map(|subject| subject.common_name.clone()))
+        .or_else(|| entity_id.map(str::to_owned))
+        .ok_or_else(|| {
+            Error::bad_input("commonName", "is needed: neither the CSR nor an entity gives one")
+        })?;
+    let (organization, organizational_unit) = match role {
+        Some(role) => (role.rules.organization.clone(), role.rules.organizational_unit.clone()),
+        None => of_csr.map_or((None, None), |subject| (subject.organization, subject.organizational_unit)),
+    };
+    let subject = Subject { common_name, organization, organizational_unit };
+    subject.check().map_err(|(field, message)| Error::bad_input(field, message))?;
+    let mut names = match (&wish.names, csr) {
+        (Some(texts), _) => parse_names(texts)?,
+        (None, Some(csr)) => csr.names.clone(),
+        (None, None) => Vec::new(),
+    };
+    if wish.cert_type == CertType::Server {
+        // clients look at the alternative names only (RFC 9525)
+        names.extend(name_of(&subject.common_name));
+    }
+    names.sort();
+    names.dedup();
+    if wish.cert_type == CertType::Server && names.is_empty() {
+        return Err(Error::bad_input("names", "a server's certificate needs a DNS name or an address"));
+    }
+    if wish.cert_type.is_ca() {
+        names.clear();
+    }
+    Ok((subject, names))
+}
+
+pub fn parse_names(texts: &[String]) -> Result<Vec<AltName>> {
+    if texts.len() > crate::model::certificates::MAX_NAMES {
+        return Err(Error::bad_input("names", "a certificate has at most 100 alternative names"));
+    }
+    let parse = |(index, text): (usize, &String)| {
+        AltName::parse(text).map_err(|problem| Error::bad_input(format!("names[{index}]"), problem))
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+/// A common name as the alternative name that it stands for.
+fn name_of(common_name: &str) -> Option<AltName> {
+    match common_name.parse::<IpAddr>() {
+        Ok(address) => Some(AltName::Ip(address)),
+        Err(_) => parse_dns(common_name).ok().map(AltName::Dns),
+    }
+}
+
+/// How long, in seconds. What is asked for is given or refused; what is not, fits.
+fn lifetime(
+    access: &Access,
+    wish: &CertificateWish,
+    role: Option<&RoleState>,
+    signer: &Signer,
+) -> Result<i64> {
+    let left = (signer.valid_until - access.now).num_seconds();
+    if left < 1 {
+        return Err(Error::conflict("the authority has expired: name another one"));
+    }
+    let most_by_role = role.map_or(MAX_TTL, |role| role.row.max_ttl_seconds);
+    if let Some(asked) = wish.ttl_seconds {
+        if asked > most_by_role {
+            return Err(Error::bad_input(
+                "ttlSeconds",
+                format!("the role issues for at most {most_by_role} seconds: ask for less"),
+            ));
+        }
+        if asked > left {
+            return Err(Error::bad_input(
+                "ttlSeconds",
+                format!("the authority itself ends in {left} seconds: ask for less"),
+            ));
+        }
+        return Ok(asked);
+    }
+    let default = match role {
+        Some(role) => role.row.ttl_seconds,
+        None if wish.cert_type.is_ca() => DEFAULT_CA_TTL,
+        None => DEFAULT_TTL,
+    };
+    let by_policy = wish.role.as_ref().and_then(|path| {
+        let action = Action::Secret { operation: Operation::Issue, path };
+        evaluate(&access.policies, &action, &access.circumstances(Some(1))).max_ttl_seconds
+    });
+    Ok(default.min(left).min(by_policy.unwrap_or(i64::MAX)).max(1))
+}
+
+fn ca_profile(wish: &CertificateWish, signer: &Signer) -> Result<Option<CaProfile>> {
+    if !wish.cert_type.is_ca() {
+        return Ok(None);
+    }
+    Ok(Some(CaProfile {
+        max_path_length: path_length(wish.max_path_length, signer)?,
+        ..CaProfile::default()
+    }))
+}
+
+/// How many authorities may follow below: fewer than below the one that signs.
+pub fn path_length(asked: Option<i64>, signer: &Signer) -> Result<Option<u8>> {
+    const FIELD: &str = "maxPathLength";
+    let asked = asked
+        .map(|length| {
+            u8::try_from(length).map_err(|_| Error::bad_input(FIELD, "write a whole number from 0 to 255"))
+        })
+        .transpose()?;
+    match (signer.max_path_length, asked) {
+        (Some(0), _) => Err(Error::conflict("no authority may be below this one: its path length is 0")),
+        (Some(above), Some(asked)) if asked >= above => {
+            Err(Error::bad_input(FIELD, format!("at most {} below this authority", above - 1)))
+        }
+        (Some(above), None) => Ok(Some(above - 1)),
+        (_, asked) => Ok(asked),
+    }
+}
+
+pub fn profile(
+    now: DateTime<Utc>,
+    signer: &Signer,
+    cert_type: CertType,
+    subject: Subject,
+    names: Vec<AltName>,
+    ttl: i64,
+    ca: Option<CaProfile>,
+) -> Result<Profile> {
+    let now = whole_second(now)?;
+    Ok(Profile {
+        cert_type,
+        subject,
+        names,
+        serial: new_serial(),
+        not_before: (now - Duration::seconds(BACKDATED)).max(signer.valid_from),
+        not_after: (now + Duration::seconds(ttl)).min(signer.valid_until),
+        ca,
+        urls: signer.urls.clone(),
+    })
+}
+
+/// Certificates count whole seconds.
+pub fn whole_second(time: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    time.duration_trunc(Duration::seconds(1)).map_err(Error::internal)
+}

@@ -1,0 +1,136 @@
+//! A new certificate for who has one: the connection proves the possession of the old key, the CSR that of the new.
+
+use super::super::context::{OpContext, settle};
+use super::super::ledger::{Attempt, Change};
+use super::super::secrets::require_for;
+use super::super::tokens;
+use super::issue::{insert, issued_event, issued_type, row_of, signed};
+use super::issuers;
+use super::plan::profile;
+use super::roles::{RoleState, read_role};
+use super::view::CertificateView;
+use crate::crypto::x509::request::CertificateRequest;
+use crate::error::{Error, Result};
+use crate::model::certificates::{AltName, Asked, CertType, Subject};
+use crate::model::paths::SecretPath;
+use crate::model::policies::Operation;
+use crate::storage::certificates as store;
+use crate::storage::certificates::CertificateRow;
+use crate::storage::db::corrupt;
+
+/// Issues a certificate with the names and the entity of the one that the connection shows, for the key of the CSR (whose own
+/// names do not count). Needs `renew` on the path of the role that it was issued by, which must be renewable and still allow it.
+/// The old certificate stays good until its end.
+///
+/// # Errors
+/// `FORBIDDEN`, `CONFLICT` if the role does not renew (any more), `BAD_USER_INPUT` naming the field.
+pub async fn renew(ctx: &OpContext, csr_pem: &str, ttl_seconds: Option<i64>) -> Result<CertificateView> {
+    let csr = CertificateRequest::parse(csr_pem)?;
+    settle!(renew_once(ctx, &csr, ttl_seconds))
+}
+
+async fn renew_once(
+    ctx: &OpContext,
+    csr: &CertificateRequest,
+    ttl_seconds: Option<i64>,
+) -> Result<CertificateView, Attempt> {
+    let access = ctx.access().await?;
+    let Some(peer) = &ctx.origin().certificate else {
+        return Err(Error::forbidden(
+            "this connection shows no client certificate: connect with the one that is to be renewed",
+        )
+        .into());
+    };
+    let holds = access.caller.certificate.as_ref().is_some_and(|(id, _)| *id == peer.id);
+    if !holds {
+        return Err(Error::forbidden(
+            "this token is not of the certificate that the connection shows: log in with it first",
+        )
+        .into());
+    }
+    let old = store::by_id(&mut access.app().read().await?, peer.id).await?.ok_or_else(super::absent)?;
+    let path = role_path(&old)?;
+    let role = read_role(&mut access.app().read().await?, &path).await?;
+    let role = role.filter(|role| role.row.enabled && role.row.renewable);
+    let role = role.ok_or_else(|| {
+        Error::conflict("the role of this certificate renews nothing any more: ask for a new one")
+    })?;
+    let ttl = lifetime(ttl_seconds, &role)?;
+    let decision = require_for(&access, Operation::Renew, &path, Some(ttl)).await?;
+    let (subject, names, cert_type) = as_before(&old, &role, csr)?;
+    let issuer = match role.row.issuer_id {
+        Some(id) => id,
+        None => issuers::choose(&mut access.app().read().await?, None).await?,
+    };
+    let signer = issuers::signer(access.app(), issuer).await?;
+    let ttl = ttl.min((signer.valid_until - access.now).num_seconds()).max(1);
+    let wanted = profile(access.now, &signer, cert_type, subject, names, ttl, None)?;
+    let der = signed(&signer, &wanted, &csr.public_key).await?;
+    let mut row = row_of(&wanted, &der, access.now, access.caller.actor_id.clone())?;
+    row.issuer_id = Some(signer.id);
+    row.entity_id.clone_from(&old.entity_id);
+    row.role_path.clone_from(&old.role_path);
+    row.key_type = csr.public_key.kind().as_str().to_owned();
+    row.replaces = Some(old.id);
+    let event = issued_event(access.granted(issued_type(cert_type), &decision), &row);
+    let (caller, now) = (access.caller.accessor, access.now);
+    access
+        .change(&event.clone(), move |tx| {
+            Box::pin(async move {
+                // a revocation of the old certificate has ended this token
+                tokens::require_live(tx, caller, now).await?;
+                insert(tx, &row, now).await?;
+                Ok(Change::new(CertificateView::from_row(row)?, event, Vec::new()))
+            })
+        })
+        .await
+}
+
+fn role_path(old: &CertificateRow) -> Result<SecretPath> {
+    let path = old.role_path.as_deref().ok_or_else(|| {
+        Error::conflict(
+            "this certificate was issued without a role, so nothing says how to renew it: ask for a new one",
+        )
+    })?;
+    SecretPath::parse(path).map_err(|_| corrupt("certificates", "role_path", &old.id.to_string()))
+}
+
+fn lifetime(asked: Option<i64>, role: &RoleState) -> Result<i64> {
+    super::super::input::ttl("ttlSeconds", asked, role.row.max_ttl_seconds)
+        .map(|asked| asked.unwrap_or(role.row.ttl_seconds))
+}
+
+/// Subject and names of the old certificate, if the role still allows them.
+fn as_before(
+    old: &CertificateRow,
+    role: &RoleState,
+    csr: &CertificateRequest,
+) -> Result<(Subject, Vec<AltName>, CertType)> {
+    let damaged = |column| corrupt("certificates", column, &old.id.to_string());
+    let cert_type = CertType::parse(&old.cert_type).ok_or_else(|| damaged("cert_type"))?;
+    let names: Vec<AltName> = old
+        .names
+        .0
+        .iter()
+        .map(|name| AltName::parse(name))
+        .collect::<Result<_, _>>()
+        .map_err(|_| damaged("names"))?;
+    let subject = Subject {
+        common_name: old.common_name.clone(),
+        organization: role.rules.organization.clone(),
+        organizational_unit: role.rules.organizational_unit.clone(),
+    };
+    let asked = Asked {
+        cert_type,
+        key_type: csr.public_key.kind(),
+        subject: &subject,
+        names: &names,
+        entity_id: old.entity_id.as_deref(),
+        own_entity_id: old.entity_id.as_deref(),
+    };
+    role.rules.allows(&asked).map_err(|broken| {
+        let field = if broken.field == "keyType" { "csrPem" } else { "role" };
+        Error::bad_input(field, broken.message)
+    })?;
+    Ok((subject, names, cert_type))
+}

@@ -1,0 +1,109 @@
+//! Certificates near their end are reported, and long after it removed; requests that nobody decided on end.
+
+use super::super::context::{OpContext, settle};
+use super::super::ledger::{Attempt, Change};
+use super::about;
+use crate::error::Result;
+use crate::model::audit::EventType;
+use crate::storage::certificates as store;
+use crate::storage::enrollments as enrollment_store;
+use chrono::Duration;
+use serde_json::json;
+
+/// Rows seen to in one change.
+const STEP: i64 = 200;
+/// Changes in one pass: the rest waits for the next.
+const STEPS: usize = 50;
+
+/// What a pass did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Tidied {
+    pub expiring: usize,
+    pub removed: usize,
+    pub expired_enrollments: usize,
+}
+
+/// One pass.
+///
+/// # Errors
+/// `SEALED`, `UNAVAILABLE`.
+pub async fn tidy(ctx: &OpContext) -> Result<Tidied> {
+    ctx.app().keys.get()?;
+    let mut done = Tidied::default();
+    for _ in 0..STEPS {
+        let expiring = settle!(notice(ctx))?;
+        let removed = settle!(remove(ctx))?;
+        let ended = settle!(end_enrollments(ctx))?;
+        done.expiring += expiring;
+        done.removed += removed;
+        done.expired_enrollments += ended;
+        let most = usize::try_from(STEP).unwrap_or(usize::MAX);
+        if expiring.max(removed).max(ended) < most {
+            break;
+        }
+    }
+    Ok(done)
+}
+
+/// Each certificate is reported once.
+async fn notice(ctx: &OpContext) -> Result<usize, Attempt> {
+    let app = ctx.app();
+    let now = app.clock().now();
+    let before = now + Duration::seconds(app.pki.settings.expiring_within);
+    let ctx = ctx.clone();
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                let rows = store::expiring(tx, now, before, STEP).await?;
+                let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+                store::notice_expiry(tx, &ids).await?;
+                let event = |row| {
+                    let mut event = ctx.event(EventType::CertificateExpiring, None);
+                    event.event_data = about(row);
+                    event
+                };
+                let events = rows.iter().map(event).collect();
+                Ok(Change { value: ids.len(), events, effects: Vec::new() })
+            })
+        })
+        .await
+}
+
+async fn remove(ctx: &OpContext) -> Result<usize, Attempt> {
+    let app = ctx.app();
+    let before = app.clock().now() - Duration::seconds(app.pki.settings.tidy_after);
+    let mut event = ctx.event(EventType::CertificateTidied, None);
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                let ids = store::expired_before(tx, before, STEP).await?;
+                if ids.is_empty() {
+                    return Ok(Change { value: 0, events: Vec::new(), effects: Vec::new() });
+                }
+                store::remove(tx, &ids).await?;
+                event.event_data = json!({ "removed": ids.len(), "expired_before": before.to_rfc3339() });
+                Ok(Change::new(ids.len(), event, Vec::new()))
+            })
+        })
+        .await
+}
+
+async fn end_enrollments(ctx: &OpContext) -> Result<usize, Attempt> {
+    let app = ctx.app();
+    let now = app.clock().now();
+    let ctx = ctx.clone();
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                let ids = enrollment_store::expire(tx, now, STEP).await?;
+                let event = |id: &uuid::Uuid| {
+                    let mut event = ctx.event(EventType::CertificateEnrollmentExpired, None);
+                    event.event_data = json!({ "id": id.to_string() });
+                    event
+                };
+                let events = ids.iter().map(event).collect();
+                Ok(Change { value: ids.len(), events, effects: Vec::new() })
+            })
+        })
+        .await
+}
