@@ -18,10 +18,12 @@ use crate::model::audit::EventType;
 use crate::model::certificates::{CertType, parse_serial};
 use crate::model::policies::{Area, Decision};
 use crate::storage::certificate_authorities as store;
-use crate::storage::certificate_authorities::{AuthorityRow, PendingAuthorityRow};
+use crate::storage::certificate_authorities::AuthorityRow;
 use crate::storage::certificates as certificate_store;
 use crate::storage::certificates::CertificateRow;
 use crate::storage::db::Tx;
+use crate::storage::pending_authorities as pending_store;
+use crate::storage::pending_authorities::PendingAuthorityRow;
 use chrono::{DateTime, Duration, Utc};
 use data_encoding::HEXLOWER;
 use serde_json::json;
@@ -149,12 +151,12 @@ pub async fn request_intermediate(ctx: &OpContext, input: &AuthorityInput) -> Re
             .change(&event.clone(), move |tx| {
                 Box::pin(async move {
                     tokens::require_live(tx, caller, now).await?;
-                    if store::list_pending(tx, MOST_PENDING as i64).await?.len() >= MOST_PENDING {
+                    if pending_store::list(tx, MOST_PENDING as i64).await?.len() >= MOST_PENDING {
                         return Err(Error::conflict(
                             "too many requests of authorities wait: complete some first",
                         ));
                     }
-                    store::insert_pending(tx, &row).await?;
+                    pending_store::insert(tx, &row).await?;
                     Ok(Change::new((), event, Vec::new()))
                 })
             })
@@ -179,7 +181,7 @@ pub async fn complete_intermediate(
         let decision = access.administer(Area::Certificates, "complete_intermediate_ca").await?;
         let pending = {
             let mut tx = access.app().read().await?;
-            store::pending_by_id(&mut tx, id).await?
+            pending_store::by_id(&mut tx, id).await?
         };
         let pending = pending.ok_or_else(no_such_request)?;
         let plain = access
@@ -316,7 +318,7 @@ async fn keep(
                 tokens::require_live(tx, caller, now).await?;
                 store_authority(tx, &row, &authority, make_default, now).await?;
                 if let Some(id) = pending
-                    && !store::delete_pending(tx, id).await?
+                    && !pending_store::delete(tx, id).await?
                 {
                     return Err(no_such_request());
                 }

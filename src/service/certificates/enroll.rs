@@ -19,7 +19,7 @@ use crate::model::policies::{Action, Area, Decision};
 use crate::storage::certificates::CertificateRow;
 use crate::storage::db::corrupt;
 use crate::storage::enrollments as store;
-use crate::storage::enrollments::{EnrollmentRow, ListEnrollments};
+use crate::storage::enrollments::{Decision as Decided, EnrollmentRow, ListEnrollments};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -138,7 +138,7 @@ pub async fn submit(access: &Access, planned: Planned, csr_pem: &str) -> Result<
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 tokens::require_live(tx, caller, now).await?;
-                if store::count_pending(tx, &row.requested_by, now).await? >= MOST_WAITING {
+                if store::count_pending(tx, &row.requested_by).await? >= MOST_WAITING {
                     return Err(Error::conflict(
                         "ten requests of this caller wait already: let them be decided first",
                     ));
@@ -189,6 +189,7 @@ pub async fn enrollments(
         access.record(vec![event]).await?;
         let wanted = ListEnrollments {
             state: state.map(|state| state.as_str().to_owned()),
+            role_path: None,
             requested_by: (!decision.allowed).then(|| access.caller.actor_id.clone()),
         };
         let rows = store::list(&mut access.app().read().await?, &wanted, &window.page()?).await?;
@@ -235,8 +236,14 @@ async fn approve_once(ctx: &OpContext, id: Uuid) -> Result<(EnrollmentView, Cert
             Box::pin(async move {
                 tokens::require_live(tx, caller, now).await?;
                 insert(tx, &row, now).await?;
-                let (to, certificate) = (EnrollmentState::Approved.as_str(), Some(row.id));
-                if !store::decide(tx, id, to, &by, None, certificate, now).await? {
+                let made = Decided {
+                    state: EnrollmentState::Approved.as_str(),
+                    by: &by,
+                    reason: None,
+                    certificate_id: Some(row.id),
+                    at: now,
+                };
+                if !store::decide(tx, id, EnrollmentState::Pending.as_str(), &made).await? {
                     return Err(decided());
                 }
                 let after = store::by_id(tx, id).await?.ok_or_else(absent)?;
@@ -321,8 +328,14 @@ pub async fn deny(ctx: &OpContext, id: Uuid, reason: Option<&str>) -> Result<Enr
             .change(&event.clone(), move |tx| {
                 Box::pin(async move {
                     tokens::require_live(tx, caller, now).await?;
-                    let to = EnrollmentState::Denied.as_str();
-                    if !store::decide(tx, id, to, &by, reason.as_deref(), None, now).await? {
+                    let made = Decided {
+                        state: EnrollmentState::Denied.as_str(),
+                        by: &by,
+                        reason: reason.as_deref(),
+                        certificate_id: None,
+                        at: now,
+                    };
+                    if !store::decide(tx, id, EnrollmentState::Pending.as_str(), &made).await? {
                         return Err(decided());
                     }
                     let row = store::by_id(tx, id).await?.ok_or_else(absent)?;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::certificates::RevocationReason;
 use crate::storage::certificate_authorities as store;
-use crate::storage::certificate_authorities::{CrlState, StoredCrl};
+use crate::storage::certificate_authorities::{CrlRow, CrlState};
 use crate::storage::certificates as certificate_store;
 use crate::storage::db::corrupt;
 use bytes::Bytes;
@@ -150,7 +150,7 @@ async fn rebuild_one(ctx: &OpContext, state: &CrlState, now: DateTime<Utc>) -> R
     let number = state.crl_number + 1;
     let (entries, der) = sign(signer, entries, number, this_update, next_update).await?;
     let covers = entries.covers;
-    let stored = StoredCrl { der, number, covers, this_update, next_update };
+    let stored = CrlRow { der, number, covers, this_update, next_update };
     let done = keep(ctx, state, stored, entries.revoked.len()).await?;
     let took = Duration::from_std(started.elapsed()).unwrap_or(Duration::seconds(1));
     let rest = took.checked_mul(REST).unwrap_or(Duration::minutes(5)).min(Duration::minutes(5));
@@ -168,7 +168,8 @@ async fn read_on(app: &App, id: Uuid, entries: &mut Entries) -> Result<()> {
             let serial =
                 HEXLOWER.decode(row.serial_number.as_bytes()).map_err(|_| damaged("serial_number"))?;
             let reason =
-                RevocationReason::parse(&row.revocation_reason).unwrap_or(RevocationReason::Unspecified);
+                row.revocation_reason.as_deref().and_then(RevocationReason::parse);
+            let reason = reason.unwrap_or(RevocationReason::Unspecified);
             entries
                 .revoked
                 .push((row.valid_until, RevokedEntry { serial, revoked_at: row.revoked_at, reason }));
@@ -195,7 +196,7 @@ async fn sign(
 }
 
 /// Stores a list, if no other node was quicker.
-async fn keep(ctx: &OpContext, state: &CrlState, stored: StoredCrl, revoked: usize) -> Result<bool> {
+async fn keep(ctx: &OpContext, state: &CrlState, stored: CrlRow, revoked: usize) -> Result<bool> {
     let mut event = ctx.event(EventType::CertificateCrlPublished, None);
     event.event_data = json!({
         "authority": state.id.to_string(), "number": stored.number, "revoked": revoked,

@@ -6,7 +6,7 @@ use super::super::seal::Keys;
 use super::key_record;
 use crate::error::Result;
 use crate::storage::certificates as store;
-use crate::storage::certificates::SealedKey;
+use crate::storage::certificates::CertificateRow;
 
 /// Records looked at in one step.
 const STEP: i64 = 64;
@@ -35,10 +35,11 @@ pub async fn rewrap(ctx: &OpContext) -> Result<(u64, u64)> {
 }
 
 /// The old text and the new one.
-fn reseal(keys: &Keys, one: SealedKey) -> Option<(SealedKey, Vec<u8>)> {
+fn reseal(keys: &Keys, one: CertificateRow) -> Option<(CertificateRow, Vec<u8>)> {
     let id = one.id.to_string();
     let name = key_record(&id);
-    match keys.barrier.open(&name, &one.private_key_encrypted) {
+    let sealed = one.private_key_encrypted.as_deref()?;
+    match keys.barrier.open(&name, sealed) {
         Ok(plain) => {
             let fresh = keys.barrier.seal(&name, &plain).ok()?;
             Some((one, fresh))
@@ -50,7 +51,7 @@ fn reseal(keys: &Keys, one: SealedKey) -> Option<(SealedKey, Vec<u8>)> {
     }
 }
 
-async fn replace(ctx: &OpContext, fresh: &[(SealedKey, Vec<u8>)], key_version: i64) -> Result<u64, Attempt> {
+async fn replace(ctx: &OpContext, fresh: &[(CertificateRow, Vec<u8>)], key_version: i64) -> Result<u64, Attempt> {
     let fresh = fresh.to_vec();
     ctx.app()
         .ledger
@@ -58,7 +59,7 @@ async fn replace(ctx: &OpContext, fresh: &[(SealedKey, Vec<u8>)], key_version: i
             Box::pin(async move {
                 let mut replaced = 0;
                 for (old, sealed) in &fresh {
-                    let before = &old.private_key_encrypted;
+                    let before = old.private_key_encrypted.as_deref().unwrap_or_default();
                     let done = store::replace_sealed(tx, old.id, before, sealed, key_version).await?;
                     replaced += u64::from(done);
                 }

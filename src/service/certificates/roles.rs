@@ -193,9 +193,9 @@ pub async fn delete_role(ctx: &OpContext, path: &SecretPath) -> Result<()> {
             .change(&event.clone(), move |tx| {
                 Box::pin(async move {
                     tokens::require_live(tx, caller, now).await?;
-                    if !store::delete(tx, path.as_str()).await? {
-                        return Err(Error::not_found("there is no certificate role at this path"));
-                    }
+                    let row = store::by_path(tx, path.as_str()).await?;
+                    let row = row.ok_or_else(|| Error::not_found("there is no certificate role at this path"))?;
+                    store::delete(tx, row.id).await?;
                     Ok(Change::new((), event, Vec::new()))
                 })
             })
@@ -245,7 +245,7 @@ pub async fn list_roles(ctx: &OpContext, page: &PageRequest) -> Result<Connectio
         access.administer_read(Area::Certificates, "certificate_roles", None).await?;
         let mut tx = access.app().read().await?;
         let mut views = Vec::new();
-        for row in store::list(&mut tx, &window.page()?).await? {
+        for row in store::list(&mut tx, &window.page()?, None).await? {
             views.push(view(&mut tx, row).await?);
         }
         Ok(window.connection(views, |view| Cursor::text(view.path.as_str()), |view| view))

@@ -45,12 +45,11 @@ pub async fn anchors(app: &App) -> Result<Vec<Vec<u8>>> {
     let now = app.clock().now();
     let mut tx = app.read().await?;
     let mut anchors = Vec::new();
-    for authority in authority_store::all(&mut tx).await? {
-        if problem(&store::chain(&mut tx, authority.id).await?, now).is_some() {
-            continue;
+    for row in authority_store::anchors(&mut tx, now).await? {
+        // with an authority that was revoked, those below it fall
+        if problem(&store::chain(&mut tx, row.id).await?, now).is_none() {
+            anchors.extend(facts::from_pem(&row.certificate_pem)?.into_iter().take(1));
         }
-        let Some(row) = store::by_id(&mut tx, authority.id).await? else { continue };
-        anchors.extend(facts::from_pem(&row.certificate_pem)?.into_iter().take(1));
     }
     Ok(anchors)
 }

@@ -210,12 +210,13 @@ async fn list_once(
         None => None,
     };
     let wanted = ListCertificates {
-        cert_type: filter.cert_type.map(CertType::as_str),
-        entity_id: filter.entity_id.as_deref(),
+        cert_type: filter.cert_type.map(|kind| kind.as_str().to_owned()),
+        entity_id: filter.entity_id.clone(),
         issuer_id,
         revoked: filter.revoked,
         expires_before: filter.expires_before,
-        requested_by: (!decision.allowed).then_some(access.caller.actor_id.as_str()),
+        unexpired_at: None,
+        requested_by: (!decision.allowed).then(|| access.caller.actor_id.clone()),
     };
     let rows = store::list(&mut tx, &wanted, &window.page()?).await?;
     let mut views = Vec::with_capacity(rows.len());
