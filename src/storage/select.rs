@@ -94,6 +94,25 @@ impl<'a> Select<'a> {
         self.text.push_str(&format!(" ORDER BY {order} LIMIT ${number}"));
     }
 
+    /// The conditions, order and limit of one page over the column `id`; the page's keys are ids as texts.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT` at `after` or `before` for a key that is no id.
+    pub(super) fn page_by_id(&mut self, page: &Page) -> Result<()> {
+        for (condition, key, field) in
+            [("id > $?", &page.after, "after"), ("id < $?", &page.before, "before")]
+        {
+            if let Some(key) = key {
+                let id = Uuid::parse_str(key).map_err(|_| {
+                    Error::bad_input(field, "not a cursor of this list: use one that it returned")
+                })?;
+                self.and(condition, Arg::Uuid(id));
+            }
+        }
+        self.order(if page.backward { "id DESC" } else { "id" }, page.limit);
+        Ok(())
+    }
+
     /// The conditions, order and limit of one page; the fragments name the page's key.
     pub(super) fn page(&mut self, page: &'a Page, key: &Key) {
         if let Some(after) = &page.after {

@@ -38,6 +38,10 @@ pub struct TokenRow {
     pub revoked_at: Option<DateTime<Utc>>,
     pub revocation_reason: Option<String>,
     pub metadata: Json<Value>,
+    /// The client certificate that it, or the token that made it, was got with.
+    pub certificate_id: Option<Uuid>,
+    /// Of that certificate: SHA-256 of the DER, lower-case hex.
+    pub certificate_fingerprint: Option<String>,
 }
 
 /// A token that was revoked just now. No `Debug`: it holds the hash.
@@ -52,7 +56,7 @@ macro_rules! select {
         concat!(
             "SELECT accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, policies, \
              bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, max_expires_at, \
-             revoked_at, revocation_reason, metadata FROM tokens",
+             revoked_at, revocation_reason, metadata, certificate_id, certificate_fingerprint FROM tokens",
             $tail
         )
     };
@@ -85,8 +89,8 @@ pub async fn insert(tx: &mut Tx, row: &TokenRow) -> Result<()> {
         sqlx::query(
             "INSERT INTO tokens (accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, \
              policies, bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, \
-             max_expires_at, revoked_at, revocation_reason, metadata) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+             max_expires_at, revoked_at, revocation_reason, metadata, certificate_id, certificate_fingerprint) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
         )
         .bind(row.accessor)
         .bind(&row.token_hash)
@@ -108,6 +112,8 @@ pub async fn insert(tx: &mut Tx, row: &TokenRow) -> Result<()> {
         .bind(row.revoked_at)
         .bind(&row.revocation_reason)
         .bind(&row.metadata)
+        .bind(row.certificate_id)
+        .bind(&row.certificate_fingerprint)
     )
     .map(drop)
 }
@@ -156,6 +162,34 @@ pub async fn revoke_of_role(
     reason: &str,
 ) -> Result<Vec<RevokedToken>> {
     on!(tx, c => sqlx::query_as(revoke!("role_id = $1")).bind(role_id).bind(now).bind(reason).fetch_all(c))
+}
+
+/// Revokes the tokens that were got with a certificate or with one below it, and all their descendants; those that were not
+/// revoked before, in no order.
+pub async fn revoke_of_certificate(
+    tx: &mut Tx,
+    certificate_id: Uuid,
+    now: DateTime<Utc>,
+    reason: &str,
+) -> Result<Vec<RevokedToken>> {
+    on!(tx, c => sqlx::query_as(revoke!(
+        "certificate_id IN (WITH RECURSIVE below (id) AS (SELECT id FROM certificates WHERE id = $1 \
+         UNION SELECT c.id FROM certificates c JOIN below ON c.issuer_id = below.id) SELECT id FROM below)"
+    )).bind(certificate_id).bind(now).bind(reason).fetch_all(c))
+}
+
+/// The tokens of a certificate that are neither revoked nor expired at `now`, by accessor; at most `limit`.
+pub async fn live_of_certificate(
+    tx: &mut Tx,
+    certificate_id: Uuid,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Uuid>> {
+    let rows: Vec<(Uuid,)> = on!(tx, c => sqlx::query_as(
+        "SELECT accessor FROM tokens WHERE certificate_id = $1 AND revoked_at IS NULL \
+         AND (expires_at IS NULL OR expires_at > $2) ORDER BY accessor LIMIT $3"
+    ).bind(certificate_id).bind(now).bind(limit).fetch_all(c))?;
+    Ok(rows.into_iter().map(|(accessor,)| accessor).collect())
 }
 
 /// A page of the tokens that are neither revoked nor expired at `now`, by accessor; the page's keys are accessors as texts.

@@ -210,6 +210,7 @@ async fn admit(
         num_uses: Some(role.token_num_uses),
         renewable: true,
         metadata: secret_id.map_or_else(|| json!({}), |row| row.metadata.0.clone()),
+        certificate: None,
     };
     let (text, row) = new.make(None)?;
     token_store::insert(tx, &row).await?;

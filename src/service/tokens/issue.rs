@@ -50,6 +50,8 @@ pub struct NewToken {
     pub num_uses: Option<i64>,
     pub renewable: bool,
     pub metadata: Value,
+    /// The client certificate that it is got with, and its fingerprint.
+    pub certificate: Option<(Uuid, String)>,
 }
 
 impl NewToken {
@@ -72,6 +74,7 @@ impl NewToken {
             num_uses: None,
             renewable: false,
             metadata: json!({}),
+            certificate: None,
         }
     }
 
@@ -92,6 +95,7 @@ impl NewToken {
             Some(_) => self.not_after,
             None => self.max_ttl_seconds.map(at).transpose()?.map(earliest),
         };
+        let (certificate_id, certificate_fingerprint) = self.certificate.unzip();
         let row = TokenRow {
             accessor: Uuid::new_v4(),
             token_hash: sha256(text.as_bytes()).to_vec(),
@@ -113,6 +117,8 @@ impl NewToken {
             revoked_at: None,
             revocation_reason: None,
             metadata: Json(self.metadata),
+            certificate_id,
+            certificate_fingerprint,
         };
         Ok((text, row))
     }
@@ -228,6 +234,7 @@ fn plan(access: &Access, input: &CreateToken) -> Result<(NewToken, Vec<String>)>
         num_uses,
         renewable: input.renewable.unwrap_or(true),
         metadata: input::metadata(input.metadata.as_ref())?.unwrap_or_else(|| json!({})),
+        certificate: access.caller.certificate.clone().filter(|_| !input.no_parent),
     };
     Ok((new, warnings))
 }

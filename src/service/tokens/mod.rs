@@ -52,6 +52,8 @@ pub struct TokenState {
     /// Whether its uses are counted.
     pub limited: bool,
     pub cidrs: CidrList,
+    /// The client certificate that it, or the token that made it, was got with, and its fingerprint.
+    pub certificate: Option<(Uuid, String)>,
     /// The policies in force, as of the book they were looked up in.
     resolved: Mutex<Option<Resolved>>,
 }
@@ -76,6 +78,7 @@ impl TokenState {
             expires_at: row.expires_at,
             limited: row.uses_left.is_some(),
             cidrs,
+            certificate: row.certificate_id.zip(row.certificate_fingerprint),
             resolved: Mutex::new(None),
         })
     }

@@ -31,6 +31,8 @@ fn token(parent: Option<Uuid>) -> TokenRow {
         revoked_at: None,
         revocation_reason: None,
         metadata: Json(json!({})),
+        certificate_id: None,
+        certificate_fingerprint: None,
     }
 }
 

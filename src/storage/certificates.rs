@@ -1,0 +1,229 @@
+//! Certificates that were issued or taken in. What happens to them later is in `certificates_states.rs`.
+
+use crate::error::{Error, Result};
+use crate::storage::db::{Tx, exec, on};
+use crate::storage::page::Page;
+use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::types::TextArray;
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, FromRow};
+use uuid::Uuid;
+
+pub use crate::storage::certificates_states::{
+    RevokedRow, StatusRow, count_expiring, expired_before, expiring, notice_expiry, remove, replace_sealed,
+    revoke, revoked_since, sealed_under_older_key, status,
+};
+
+/// The most certificates of one chain.
+pub const MAX_CHAIN: i64 = 10;
+
+/// No `Debug`: it holds a ciphertext.
+#[derive(Clone, PartialEq, FromRow)]
+pub struct CertificateRow {
+    /// A UUID of version 7: lists are in the order of their making.
+    pub id: Uuid,
+    /// Lower-case hex.
+    pub serial_number: String,
+    /// SHA-256 of the DER, lower-case hex.
+    pub fingerprint: String,
+    pub certificate_pem: String,
+    pub private_key_encrypted: Option<Vec<u8>>,
+    /// Of `private_key_encrypted`.
+    pub key_version: Option<i64>,
+    pub subject: String,
+    pub issuer: String,
+    /// `None`: signed by itself or by an authority outside.
+    pub issuer_id: Option<Uuid>,
+    pub common_name: String,
+    pub organization: Option<String>,
+    pub organizational_unit: Option<String>,
+    /// Subject alternative names, each as `KIND:NAME`.
+    pub names: TextArray,
+    pub valid_from: DateTime<Utc>,
+    pub valid_until: DateTime<Utc>,
+    pub cert_type: String,
+    pub key_type: String,
+    pub key_usage: TextArray,
+    pub revoked: bool,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub revocation_reason: Option<String>,
+    /// Numbers the revocations of its issuer, from 1.
+    pub revocation_number: Option<i64>,
+    pub entity_id: Option<String>,
+    pub entity_type: Option<String>,
+    pub role_path: Option<String>,
+    /// The certificate that this one was renewed from.
+    pub replaces: Option<Uuid>,
+    pub requested_by: String,
+    pub expiry_noticed: bool,
+    pub metadata: Json<Value>,
+    pub created_at: DateTime<Utc>,
+}
+
+macro_rules! columns {
+    () => {
+        "id, serial_number, fingerprint, certificate_pem, private_key_encrypted, key_version, subject, issuer, issuer_id, \
+         common_name, organization, organizational_unit, names, valid_from, valid_until, cert_type, key_type, key_usage, \
+         revoked, revoked_at, revocation_reason, revocation_number, entity_id, entity_type, role_path, replaces, \
+         requested_by, expiry_noticed, metadata, created_at"
+    };
+}
+
+macro_rules! select {
+    ($tail:literal) => {
+        concat!("SELECT ", $crate::storage::certificates::columns!(), " FROM certificates", $tail)
+    };
+}
+pub(super) use {columns, select};
+
+pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<CertificateRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE id = $1")).bind(id).fetch_optional(c))
+}
+
+/// By the SHA-256 of the DER, lower-case hex.
+pub async fn by_fingerprint(tx: &mut Tx, fingerprint: &str) -> Result<Option<CertificateRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE fingerprint = $1")).bind(fingerprint).fetch_optional(c))
+}
+
+/// Those of a serial number, which issuers give without knowing of each other: oldest first, 10 at most.
+pub async fn by_serial(tx: &mut Tx, serial_number: &str) -> Result<Vec<CertificateRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE serial_number = $1 ORDER BY id LIMIT 10"))
+        .bind(serial_number).fetch_all(c))
+}
+
+pub async fn by_issuer_and_serial(
+    tx: &mut Tx,
+    issuer_id: Uuid,
+    serial_number: &str,
+) -> Result<Option<CertificateRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE serial_number = $2 AND issuer_id = $1"))
+        .bind(issuer_id).bind(serial_number).fetch_optional(c))
+}
+
+/// # Errors
+/// `CONFLICT` if the very certificate, or one of this issuer with the same serial number, is there already.
+pub async fn insert(tx: &mut Tx, row: &CertificateRow) -> Result<()> {
+    let inserted = exec!(
+        tx,
+        sqlx::query(concat!(
+            "INSERT INTO certificates (",
+            columns!(),
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+             $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
+        ))
+        .bind(row.id)
+        .bind(&row.serial_number)
+        .bind(&row.fingerprint)
+        .bind(&row.certificate_pem)
+        .bind(&row.private_key_encrypted)
+        .bind(row.key_version)
+        .bind(&row.subject)
+        .bind(&row.issuer)
+        .bind(row.issuer_id)
+        .bind(&row.common_name)
+        .bind(&row.organization)
+        .bind(&row.organizational_unit)
+        .bind(&row.names)
+        .bind(row.valid_from)
+        .bind(row.valid_until)
+        .bind(&row.cert_type)
+        .bind(&row.key_type)
+        .bind(&row.key_usage)
+        .bind(row.revoked)
+        .bind(row.revoked_at)
+        .bind(&row.revocation_reason)
+        .bind(row.revocation_number)
+        .bind(&row.entity_id)
+        .bind(&row.entity_type)
+        .bind(&row.role_path)
+        .bind(row.replaces)
+        .bind(&row.requested_by)
+        .bind(row.expiry_noticed)
+        .bind(&row.metadata)
+        .bind(row.created_at)
+    )?;
+    if inserted == 0 {
+        return Err(Error::conflict(
+            "this certificate, or another one of its issuer with the same serial number, is recorded already: use that one",
+        ));
+    }
+    Ok(())
+}
+
+/// Which certificates a list is of.
+#[derive(Debug, Clone, Default)]
+pub struct ListCertificates {
+    pub cert_type: Option<String>,
+    pub entity_id: Option<String>,
+    pub issuer_id: Option<Uuid>,
+    pub revoked: Option<bool>,
+    pub expires_before: Option<DateTime<Utc>>,
+    /// Only what has not expired at this time.
+    pub unexpired_at: Option<DateTime<Utc>>,
+    /// Only of this caller.
+    pub requested_by: Option<String>,
+}
+
+/// A page of certificates in the order in which they were made, oldest first; the page's keys are ids as texts.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `after` or `before` for a key that is no id.
+pub async fn list(tx: &mut Tx, filter: &ListCertificates, page: &Page) -> Result<Vec<CertificateRow>> {
+    let mut select = Select::new(select!(""));
+    if let Some(cert_type) = &filter.cert_type {
+        select.and("cert_type = $?", Arg::Text(cert_type));
+    }
+    if let Some(entity_id) = &filter.entity_id {
+        select.and("entity_id = $?", Arg::Text(entity_id));
+    }
+    if let Some(issuer_id) = filter.issuer_id {
+        select.and("issuer_id = $?", Arg::Uuid(issuer_id));
+    }
+    match filter.revoked {
+        Some(true) => select.when("revoked"),
+        Some(false) => select.when("NOT revoked"),
+        None => {}
+    }
+    if let Some(time) = filter.expires_before {
+        select.and("valid_until < $?", Arg::Time(time));
+    }
+    if let Some(time) = filter.unexpired_at {
+        select.and("valid_until > $?", Arg::Time(time));
+    }
+    if let Some(caller) = &filter.requested_by {
+        select.and("requested_by = $?", Arg::Text(caller));
+    }
+    select.page_by_id(page)?;
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<CertificateRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
+}
+
+/// One certificate of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ChainRow {
+    pub id: Uuid,
+    /// `None`: the chain ends here, as far as it is known.
+    pub issuer_id: Option<Uuid>,
+    pub revoked: bool,
+    pub valid_from: DateTime<Utc>,
+    pub valid_until: DateTime<Utc>,
+    pub cert_type: String,
+}
+
+/// A certificate and those above it, nearest first, [`MAX_CHAIN`] at most: one whose last has an issuer was cut.
+pub async fn chain(tx: &mut Tx, id: Uuid) -> Result<Vec<ChainRow>> {
+    on!(tx, c => sqlx::query_as(
+        "WITH RECURSIVE up (id, issuer_id, revoked, valid_from, valid_until, cert_type, height) AS \
+         (SELECT id, issuer_id, revoked, valid_from, valid_until, cert_type, CAST(1 AS BIGINT) FROM certificates WHERE id = $1 \
+         UNION ALL SELECT c.id, c.issuer_id, c.revoked, c.valid_from, c.valid_until, c.cert_type, up.height + 1 \
+         FROM certificates c JOIN up ON c.id = up.issuer_id WHERE up.height < $2) \
+         SELECT id, issuer_id, revoked, valid_from, valid_until, cert_type FROM up ORDER BY height"
+    ).bind(id).bind(MAX_CHAIN).fetch_all(c))
+}
