@@ -9,7 +9,8 @@
 //! * [`keyring`]: root key and data keys, wrapped and unwrapped;
 //! * [`barrier`]: records sealed and opened;
 //! * [`audit`]: the hash chain and its signatures, and the check of both;
-//! * [`export`]: the audit log as JSON lines or CSV, and back.
+//! * [`export`]: the audit log as JSON lines or CSV, and back;
+//! * [`x509`]: keys, certificates and what is said about their revocation.
 
 pub mod audit;
 pub mod barrier;
@@ -19,6 +20,7 @@ pub mod memory;
 pub mod primitives;
 pub mod random;
 pub mod shares;
+pub mod x509;
 
 #[cfg(test)]
 mod tests {
@@ -70,10 +72,15 @@ mod tests {
             super::shares::ShareText,
             super::shares::ShareCollector,
             super::audit::AuditSigner,
+            super::x509::keys::SigningKey,
+            super::x509::issuer::Issuer,
+            super::x509::pem::Block,
         );
         assert!(!Probe::<super::memory::Key32>::CLONE);
         assert!(!Probe::<super::keyring::RootKey>::CLONE);
         assert!(!Probe::<super::shares::Share>::CLONE);
         assert!(!Probe::<super::audit::AuditSigner>::CLONE);
+        assert!(!Probe::<super::x509::keys::SigningKey>::CLONE);
+        assert!(!Probe::<super::x509::issuer::Issuer>::CLONE);
     }
 }
