@@ -389,8 +389,9 @@ async fn policies_of(
                 token_store::by_accessor(&mut tx, *accessor).await?.filter(|row| row.revoked_at.is_none());
             let row =
                 row.ok_or_else(|| Error::not_found("there is no live token with this accessor: check 'as'"))?;
-            let entities =
+            let mut entities =
                 tokens::entities(row.entity.as_deref(), &row.entity_type, row.role_name.as_deref());
+            entities.extend(row.certificate_fingerprint.map(|fingerprint| format!("cert:{fingerprint}")));
             (row.policies.0, entities)
         }
     };

@@ -204,7 +204,7 @@ pub fn row_of_facts(
         key_version: None,
         subject: facts.subject.clone(),
         issuer: facts.issuer.clone(),
-        common_name: facts.common_name.clone(),
+        common_name: facts.common_name.clone().unwrap_or_default(),
         organization: facts.organization.clone(),
         organizational_unit: facts.organizational_unit.clone(),
         valid_from: facts.not_before,

@@ -167,8 +167,7 @@ async fn read_on(app: &App, id: Uuid, entries: &mut Entries) -> Result<()> {
             let damaged = |column| corrupt("certificates", column, &row.serial_number);
             let serial =
                 HEXLOWER.decode(row.serial_number.as_bytes()).map_err(|_| damaged("serial_number"))?;
-            let reason =
-                row.revocation_reason.as_deref().and_then(RevocationReason::parse);
+            let reason = row.revocation_reason.as_deref().and_then(RevocationReason::parse);
             let reason = reason.unwrap_or(RevocationReason::Unspecified);
             entries
                 .revoked

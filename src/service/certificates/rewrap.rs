@@ -51,7 +51,11 @@ fn reseal(keys: &Keys, one: CertificateRow) -> Option<(CertificateRow, Vec<u8>)>
     }
 }
 
-async fn replace(ctx: &OpContext, fresh: &[(CertificateRow, Vec<u8>)], key_version: i64) -> Result<u64, Attempt> {
+async fn replace(
+    ctx: &OpContext,
+    fresh: &[(CertificateRow, Vec<u8>)],
+    key_version: i64,
+) -> Result<u64, Attempt> {
     let fresh = fresh.to_vec();
     ctx.app()
         .ledger

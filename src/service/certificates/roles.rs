@@ -194,7 +194,8 @@ pub async fn delete_role(ctx: &OpContext, path: &SecretPath) -> Result<()> {
                 Box::pin(async move {
                     tokens::require_live(tx, caller, now).await?;
                     let row = store::by_path(tx, path.as_str()).await?;
-                    let row = row.ok_or_else(|| Error::not_found("there is no certificate role at this path"))?;
+                    let row =
+                        row.ok_or_else(|| Error::not_found("there is no certificate role at this path"))?;
                     store::delete(tx, row.id).await?;
                     Ok(Change::new((), event, Vec::new()))
                 })

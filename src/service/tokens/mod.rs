@@ -13,7 +13,7 @@ pub(super) use {issue::issue, renew::renew_with};
 use super::App;
 use super::book::PolicyBook;
 use super::cache::Effect;
-use super::context::{OpContext, settle};
+use super::context::{OpContext, Origin, settle};
 use super::ledger::{Attempt, Change, Decided};
 use super::paging::{Connection, Cursor, PageRequest};
 use crate::error::{Error, Result};
@@ -26,7 +26,6 @@ use crate::storage::tokens::TokenRow;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -85,14 +84,38 @@ impl TokenState {
 
     /// Why the token cannot be used now and from there, if it cannot.
     #[must_use]
-    pub fn problem(&self, now: DateTime<Utc>, source_ip: Option<IpAddr>) -> Option<&'static str> {
+    pub fn problem(&self, now: DateTime<Utc>, origin: &Origin) -> Option<&'static str> {
+        let source_ip = origin.source_ip;
         if self.expires_at.is_some_and(|end| now >= end) {
             return Some("the token is expired");
         }
         if !self.cidrs.is_empty() && !source_ip.is_some_and(|address| self.cidrs.contains(address)) {
             return Some("the token is not valid from this address");
         }
+        if let Some((id, _)) = &self.certificate
+            && origin.certificate.as_ref().is_none_or(|peer| peer.id != *id)
+        {
+            return Some("the token is bound to a client certificate that this connection does not show");
+        }
         None
+    }
+
+    /// What policies can be bound to: those of the entity and the role, and the certificate.
+    fn entities(&self) -> Vec<String> {
+        let mut entities = entities(self.entity.as_deref(), &self.entity_type, self.role_name.as_deref());
+        if let Some((_, fingerprint)) = &self.certificate {
+            entities.push(format!("cert:{fingerprint}"));
+        }
+        entities
+    }
+
+    /// The name by which certificates are bound to the caller: of its role, or of the entity of its certificate.
+    pub fn own_entity_id(&self) -> Option<&str> {
+        let of_certificate = || {
+            self.certificate.as_ref()?;
+            self.entity.as_deref()?.strip_prefix(self.entity_type.as_str())?.strip_prefix(':')
+        };
+        self.role_name.as_deref().or_else(of_certificate)
     }
 
     /// The policies in force.
@@ -103,10 +126,7 @@ impl TokenState {
         {
             return Arc::clone(policies);
         }
-        let policies = book.of(
-            &self.policy_names,
-            &entities(self.entity.as_deref(), &self.entity_type, self.role_name.as_deref()),
-        );
+        let policies = book.of(&self.policy_names, &self.entities());
         *resolved = Some((Arc::clone(book), Arc::clone(&policies)));
         policies
     }
