@@ -6,8 +6,10 @@ use crate::config::{DEFAULT_ADDRESS, Log, LogFormat, beside_program};
 use crate::error::Error;
 use crate::http::ids::request_id;
 use crate::http::server::ServerOptions;
+use crate::http::tls::{ClientCertificates, Prepared, TlsOptions};
 use crate::http::transport::{Introspection, TransportOptions};
-use crate::model::clock::SystemClock;
+use crate::model::certificates::AltName;
+use crate::model::clock::{Clock, SystemClock};
 use crate::service::certificates::PkiSettings;
 use crate::service::context::{OpContext, Origin};
 use crate::service::{App, Limits, Settings, seal};
@@ -34,6 +36,9 @@ pub struct DevCommand {
     /// An empty store to use instead of a temporary SQLite file; it is kept.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Serve HTTPS: with a self-signed certificate first, then with one of the server's own authority once you have made one.
+    #[arg(long)]
+    tls: bool,
     /// What to log, such as info or secrethub=debug.
     #[arg(long, default_value = "warn", value_name = "FILTER")]
     log_level: String,
@@ -56,6 +61,7 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
     let stop = node::termination()?;
     let listener = node::bind(args.listen).await?;
     let address = listener.local_addr()?;
+    let tls = args.tls.then(tls).transpose().map_err(|error| Failure::of_process(&error))?;
     let place = place(args.store.as_deref())?;
     node::report_store(&place.url);
     let settings = Settings {
@@ -69,7 +75,11 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         partitions_ahead: 3,
         engines: beside_program(),
         pki: PkiSettings {
-            base_url: Some(format!("http://{}", reachable(address))),
+            base_url: Some(format!(
+                "{}://{}",
+                if tls.is_some() { "https" } else { "http" },
+                reachable(address)
+            )),
             ..PkiSettings::default()
         },
     };
@@ -82,10 +92,11 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
             return Err(failure);
         }
     };
-    announce(address, &made, args.store.is_some())?;
+    announce(address, &made, args.store.is_some(), tls.as_ref())?;
     let front = node::Front {
         listener,
-        tls: None,
+        tls,
+        hangups: None,
         trusted_proxies: Vec::new(),
         transport: TransportOptions { introspection: Introspection::Always, ..TransportOptions::default() },
         server: ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() },
@@ -145,9 +156,28 @@ async fn open(app: &Arc<App>, root_token: Option<&str>) -> Result<seal::Initiali
     Ok(made)
 }
 
-fn announce(address: SocketAddr, made: &seal::Initialized, kept: bool) -> Result<(), Failure> {
+/// A certificate for this machine.
+fn tls() -> Result<Prepared, Error> {
+    let names = vec![
+        AltName::Dns("localhost".to_owned()),
+        AltName::Ip(Ipv4Addr::LOCALHOST.into()),
+        AltName::Ip(Ipv6Addr::LOCALHOST.into()),
+    ];
+    let options = TlsOptions { files: None, names: Some(names), clients: ClientCertificates::Optional };
+    options.prepare(SystemClock.now())
+}
+
+fn announce(
+    address: SocketAddr,
+    made: &seal::Initialized,
+    kept: bool,
+    tls: Option<&Prepared>,
+) -> Result<(), Failure> {
     let token = made.root_token.as_str();
-    let url = format!("http://{}", reachable(address));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(address));
+    // there is no authority yet that a client could check the certificate by
+    let unchecked = if tls.is_some() { "k" } else { "" };
     let mut out = std::io::stdout().lock();
     let kind = if kept { "the store is kept" } else { "temporary store: all data is gone when it ends" };
     writeln!(out, "SecretHub development server ({kind})")?;
@@ -158,11 +188,14 @@ fn announce(address: SocketAddr, made: &seal::Initialized, kept: bool) -> Result
     for share in made.shares.iter().filter(|_| kept) {
         writeln!(out, "Key share:  {}", share.expose())?;
     }
+    if let Some(tls) = tls {
+        writeln!(out, "TLS:        self-signed until there is an authority; SHA-256 {}", tls.fingerprint())?;
+    }
     writeln!(out)?;
     writeln!(out, "Try it:")?;
     writeln!(
         out,
-        "curl -sS {url}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
+        "curl -sS{unchecked} {url}/graphql -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
          -d '{{\"query\":\"{{ me {{ displayName policies }} sealStatus {{ sealed version }} }}\"}}'"
     )?;
     out.flush()?;

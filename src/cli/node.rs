@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::graphql;
 use crate::http::router::Doors;
 use crate::http::server::{ServerOptions, serve};
+use crate::http::tls::{Prepared, Tls};
 use crate::http::transport::TransportOptions;
 use crate::service::{App, HostIdentity};
 use crate::storage::db::StoreUrl;
@@ -16,13 +17,16 @@ use rustix::fs::Mode;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_rustls::TlsAcceptor;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// What a node listens with.
 pub struct Front {
     pub listener: TcpListener,
-    pub tls: Option<TlsAcceptor>,
+    /// `None`: plain HTTP.
+    pub tls: Option<Prepared>,
+    /// `None`: SIGHUP ends the process, as it does when the terminal is closed.
+    pub hangups: Option<Hangups>,
     pub trusted_proxies: Vec<IpNet>,
     pub transport: TransportOptions,
     pub server: ServerOptions,
@@ -53,11 +57,50 @@ pub async fn run(app: Arc<App>, front: Front, stop: impl Future<Output = ()>) ->
     let schema = graphql::schema(graphql::SchemaOptions { introspection: front.transport.introspection });
     let doors = Arc::new(Doors::new(Arc::clone(&app), schema, front.transport, front.trusted_proxies));
     let mut tasks = tasks::start(&app);
-    let served = serve(front.listener, front.tls, doors, &front.server, stop).await;
+    let served = match start_tls(&app, front.tls, &mut tasks).await {
+        Ok(tls) => {
+            if let Some(hangups) = front.hangups {
+                tasks.spawn(hangups.reload(tls.clone()));
+            }
+            serve(front.listener, tls, doors, &front.server, stop).await
+        }
+        Err(error) => Err(error),
+    };
     tasks.shutdown().await;
     app.shutdown().await;
     tracing::info!("stopped");
     served.map_err(|error: Error| Failure::of_process(&error))
+}
+
+/// What SIGHUP does, which would otherwise end the process.
+pub struct Hangups(Signal);
+
+/// Takes SIGHUP from here on: certificate files are read again.
+pub fn hangups() -> Result<Hangups, Failure> {
+    Ok(Hangups(signal(SignalKind::hangup())?))
+}
+
+impl Hangups {
+    async fn reload(mut self, tls: Option<Arc<Tls>>) {
+        while self.0.recv().await.is_some() {
+            match &tls {
+                Some(tls) => tls.reload(),
+                None => tracing::info!("SIGHUP: there are no certificate files to read again"),
+            }
+        }
+    }
+}
+
+/// The listener's TLS, with what keeps it up to date among the tasks.
+async fn start_tls(
+    app: &Arc<App>,
+    prepared: Option<Prepared>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Option<Arc<Tls>>, Error> {
+    let Some(prepared) = prepared else { return Ok(None) };
+    let tls = Tls::start(prepared, Arc::new(Arc::clone(app)), Arc::clone(app.clock())).await?;
+    tasks.spawn(Arc::clone(&tls).watch());
+    Ok(Some(tls))
 }
 
 /// What this process creates from here on is for its own user only.

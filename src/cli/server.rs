@@ -4,8 +4,7 @@ use super::failure::Failure;
 use super::{logging, node};
 use crate::config::{Config, Override, Seal};
 use crate::http::server::ServerOptions;
-use crate::http::tls;
-use crate::model::clock::SystemClock;
+use crate::model::clock::{Clock, SystemClock};
 use crate::service::seal::{self, SealStatus};
 use crate::service::{App, Limits, Settings};
 use crate::storage::db::StoreUrl;
@@ -36,12 +35,8 @@ pub struct ServerCommand {
 pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
     node::keep_files_private();
     let config = load(&args)?;
-    let acceptor = match &config.listener.tls {
-        Some(files) => {
-            Some(tls::acceptor(&files.cert, &files.key).map_err(|error| Failure::of_settings(&error))?)
-        }
-        None => None,
-    };
+    let tls = config.listener.tls.map(|tls| tls.prepare(SystemClock.now())).transpose();
+    let tls = tls.map_err(|error| Failure::of_settings(&error))?;
     if args.check {
         writeln!(std::io::stdout().lock(), "the configuration is valid")?;
         return Ok(ExitCode::SUCCESS);
@@ -52,6 +47,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
     node::report_store(&config.storage.url);
 
     let mut stop = std::pin::pin!(node::termination()?);
+    let hangups = node::hangups()?;
     let listener = node::bind(config.listener.address).await?;
     require_folder(&config.storage.url)?;
     let has_key = matches!(config.seal, Seal::Static(_));
@@ -82,10 +78,11 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         () = &mut stop => return Ok(ExitCode::SUCCESS),
     };
     warn_of_seal(&seal::status(&app).await, has_key);
-    tracing::info!(address = %config.listener.address, tls = acceptor.is_some(), "serving");
+    tracing::info!(address = %config.listener.address, tls = tls.is_some(), "serving");
     let front = node::Front {
         listener,
-        tls: acceptor,
+        tls,
+        hangups: Some(hangups),
         trusted_proxies: config.listener.trusted_proxies,
         transport: config.graphql,
         server: ServerOptions {

@@ -23,7 +23,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use engines::beside_program;
-pub use listener::{DEFAULT_ADDRESS, Listener, TlsFiles};
+pub use listener::{DEFAULT_ADDRESS, Listener};
 pub use source::Override;
 pub use store::in_the_clear;
 

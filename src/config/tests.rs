@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::tls::ClientCertificates;
 use std::os::unix::fs::PermissionsExt;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -23,6 +24,25 @@ fn a_store_is_all_that_is_needed() {
 }
 
 #[test]
+fn clients_may_show_certificates_wherever_there_is_tls() {
+    let of = |toml: &str| {
+        load(&format!("[storage]\nurl = \"x.db\"\n[listener]\n{toml}"), &[]).unwrap().listener.tls
+    };
+    assert!(of("").is_none());
+    assert!(of("client_certificates = \"off\"").is_none());
+    let files = of("tls_cert = \"a\"\ntls_key = \"b\"").unwrap();
+    assert_eq!((files.clients, files.names), (ClientCertificates::Optional, None));
+    let issued = of("tls = \"issued\"\ntls_names = [\"localhost\"]\nclient_certificates = \"off\"").unwrap();
+    assert_eq!((issued.clients, issued.files), (ClientCertificates::Off, None));
+    let environment = [
+        ("SECRETHUB_STORAGE__URL", "x.db"),
+        ("SECRETHUB_LISTENER__TLS", "issued"),
+        ("SECRETHUB_LISTENER__TLS_NAMES", "localhost, 127.0.0.1"),
+    ];
+    assert_eq!(load("", &environment).unwrap().listener.tls.unwrap().names.unwrap().len(), 2);
+}
+
+#[test]
 fn the_reference_names_every_key_and_its_default() {
     let readme = include_str!("../../README.md");
     for (key, _) in source::KEYS {
@@ -42,6 +62,9 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
         address = "[::]:443"
         tls_cert = "a.pem"
         tls_key = "b.pem"
+        tls = "issued"
+        tls_names = ["Vault.example", "10.0.0.1", "::1"]
+        client_certificates = "required"
         trusted_proxies = ["10.0.0.0/8", "::1"]
         max_connections = 10
         max_connections_per_address = 4
@@ -99,6 +122,11 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
     assert_eq!(config.graphql.limits.max_complexity, 6);
     assert_eq!(config.listener.max_connections_per_address, 4);
     assert_eq!(config.listener.trusted_proxies.len(), 2);
+    let tls = config.listener.tls.unwrap();
+    assert_eq!(tls.clients, ClientCertificates::Required);
+    assert_eq!(tls.files.unwrap().key, Path::new("b.pem"));
+    let names: Vec<_> = tls.names.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["DNS:vault.example", "IP:10.0.0.1", "IP:::1"]);
     assert_eq!((config.tokens.default_ttl, config.tokens.max_ttl), (3600, 7200));
     assert_eq!(config.listener.shutdown_timeout, Duration::from_secs(60));
     assert!(matches!(&config.seal, Seal::Static(key) if key.expose()[1] == 1));
@@ -127,6 +155,17 @@ fn every_mistake_names_its_key_and_no_value() {
         ("[listener]\naddress = \"localhost\"", "listener.address"),
         ("[listener]\ntls_cert = \"a\"", "listener.tls_key"),
         ("[listener]\ntls_key = \"a\"", "listener.tls_cert"),
+        ("[listener]\ntls = \"files\"", "listener.tls"),
+        ("[listener]\ntls = \"issued\"", "listener.tls_names"),
+        ("[listener]\ntls = \"issued\"\ntls_names = []", "listener.tls_names"),
+        ("[listener]\ntls = \"issued\"\ntls_names = [\"a b\"]", "listener.tls_names"),
+        ("[listener]\ntls = \"issued\"\ntls_names = [\"https://a.example\"]", "listener.tls_names"),
+        ("[listener]\ntls_names = [\"localhost\"]", "listener.tls_names"),
+        ("[listener]\nclient_certificates = \"required\"", "listener.client_certificates"),
+        (
+            "[listener]\ntls_cert = \"a\"\ntls_key = \"b\"\nclient_certificates = \"yes\"",
+            "listener.client_certificates",
+        ),
         ("[listener]\ntrusted_proxies = \"10.0.0.0/8\"", "listener.trusted_proxies"),
         ("[listener]\ntrusted_proxies = [\"10.0.0.0/33\"]", "listener.trusted_proxies"),
         ("[listener]\nmax_connections = -1", "listener.max_connections"),

@@ -12,6 +12,7 @@ pub mod negotiation;
 pub mod params;
 mod patience;
 mod per_address;
+mod pki;
 pub mod respond;
 pub mod router;
 pub mod server;

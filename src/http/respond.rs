@@ -3,6 +3,7 @@
 use super::ids::REQUEST_ID;
 use crate::error::Error;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
@@ -16,9 +17,9 @@ pub fn answer(
     status: StatusCode,
     content_type: &'static str,
     request_id: &str,
-    body: Vec<u8>,
+    body: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

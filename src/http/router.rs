@@ -5,9 +5,9 @@ use super::client_address::client_address;
 use super::gate::Gate;
 use super::ids::{correlation_id, request_id};
 use super::respond;
-use super::server::Handler;
-use super::transport::{Api, Call, GraphqlDoor, TransportOptions};
-use super::{audit_export, health, metrics, sys};
+use super::server::{Handler, Peer};
+use super::transport::{Api, Call, CallOrigin, GraphqlDoor, TransportOptions};
+use super::{audit_export, health, metrics, pki, sys};
 use crate::error::{Error, ErrorCode, Result};
 use crate::service::App;
 use crate::service::context::{OpContext, Origin};
@@ -16,7 +16,6 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,10 +35,10 @@ where
 
     fn context(&self, call: Call<'_>) -> OpContext {
         let origin = Origin {
-            source_ip: call.source_ip,
+            source_ip: call.origin.source_ip,
             request_id: call.request_id,
             correlation_id: call.correlation_id,
-            certificate: None,
+            certificate: call.origin.certificate,
             started: call.started,
         };
         OpContext::new(Arc::clone(&self.app), call.bearer, origin)
@@ -100,15 +99,16 @@ where
     }
 
     /// Answers one request; for tests also without a socket.
-    pub async fn answer<B>(&self, request: Request<B>, peer: IpAddr) -> Response<Body>
+    pub async fn answer<B>(&self, request: Request<B>, peer: Peer) -> Response<Body>
     where
         B: hyper::body::Body<Data = bytes::Bytes> + Unpin,
     {
-        let source_ip = client_address(peer, request.headers(), &self.trusted_proxies);
+        let source_ip = client_address(peer.address.ip(), request.headers(), &self.trusted_proxies);
+        let origin = CallOrigin { source_ip, certificate: peer.certificate };
         if request.uri().path() == "/graphql" {
-            return self.graphql.handle(request, source_ip).await;
+            return self.graphql.handle(request, origin).await;
         }
-        let visit = self.visit(request.headers(), source_ip);
+        let visit = self.visit(request.headers(), origin);
         let id = visit.id.clone();
         if request.uri().path() == sys::INIT {
             // the key shares are shown in this answer and never again: it is not cut off
@@ -123,13 +123,13 @@ where
         }
     }
 
-    fn visit(&self, headers: &HeaderMap, source_ip: Option<IpAddr>) -> Visit {
+    fn visit(&self, headers: &HeaderMap, origin: CallOrigin) -> Visit {
         let id = request_id();
         let origin = Origin {
-            source_ip,
+            source_ip: origin.source_ip,
             request_id: id.clone(),
             correlation_id: correlation_id(headers),
-            certificate: None,
+            certificate: origin.certificate,
             started: Instant::now(),
         };
         let ctx = OpContext::new(Arc::clone(&self.app), bearer(headers), origin);
@@ -149,8 +149,8 @@ where
     M: ObjectType + 'static,
     S: SubscriptionType + 'static,
 {
-    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        self.answer(request, peer.ip()).await
+    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        self.answer(request, peer).await
     }
 }
 
@@ -180,9 +180,13 @@ where
         }
         sys::INIT | "/v1/sys/unseal" | "/v1/sys/seal" => only("POST"),
         "/v1/audit/export" => only("GET"),
+        path if path.starts_with(pki::PREFIX) => pki::door(&visit, &head, body).await,
         _ => respond::error(
             &Error::not_found("there is nothing at this path: the API is at /graphql"),
             &visit.id,
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 use super::patience::{Activity, Noted, Patient};
 use super::per_address::PerAddress;
+use super::tls::Tls;
 use crate::error::{Error, Result};
+use crate::service::certificates::PeerCertificate;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -17,17 +19,29 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Answers requests. `peer` is the other end of the socket.
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Of the socket.
+    pub address: SocketAddr,
+    /// What the client showed in the TLS handshake. Nothing that a header says comes in here.
+    pub certificate: Option<Arc<PeerCertificate>>,
+}
+
+impl Peer {
+    /// Of whom nothing but the address is known.
+    #[must_use]
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, certificate: None }
+    }
+}
+
+/// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    fn handle(
-        &self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> impl Future<Output = Response<Body>> + Send;
+    fn handle(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// Settings of the loop.
@@ -39,6 +53,8 @@ pub struct ServerOptions {
     pub max_connections_per_address: usize,
     /// How long a client may leave an answer unread.
     pub write_timeout: Duration,
+    /// For a TLS handshake, and for the decision on the client's certificate.
+    pub handshake_timeout: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_timeout: Duration,
 }
@@ -49,6 +65,7 @@ impl Default for ServerOptions {
             max_connections: 4096,
             max_connections_per_address: 1024,
             write_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(30),
         }
     }
@@ -56,7 +73,6 @@ impl Default for ServerOptions {
 
 /// From the first byte of a request's head to its last; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEADERS: usize = 100;
 /// The head of a request and each read of its body; the query of a GET is in the head.
 const MAX_BUFFER: usize = 256 * 1024;
@@ -74,13 +90,20 @@ struct Ends {
     kill: CancellationToken,
 }
 
+/// What a connection waits for, and how long.
+#[derive(Clone, Copy)]
+struct Patience {
+    write: Duration,
+    handshake: Duration,
+}
+
 /// Serves until `stop` completes, then finishes what is in flight.
 ///
 /// # Errors
 /// Internal if the listener is gone.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Tls>>,
     handler: Arc<H>,
     options: &ServerOptions,
     stop: impl Future<Output = ()>,
@@ -99,7 +122,7 @@ pub async fn serve<H: Handler>(
             () = &mut stop => break,
             accepted = listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
+        let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(error = %error, "a connection could not be accepted");
@@ -107,14 +130,14 @@ pub async fn serve<H: Handler>(
                 continue;
             }
         };
-        let Some(counted) = addresses.enter(peer.ip(), options.max_connections_per_address) else {
-            tracing::debug!(address = %peer.ip(), "an address has as many connections as it may");
+        let Some(counted) = addresses.enter(address.ip(), options.max_connections_per_address) else {
+            tracing::debug!(address = %address.ip(), "an address has as many connections as it may");
             continue;
         };
-        let patience = options.write_timeout;
+        let patience = Patience { write: options.write_timeout, handshake: options.handshake_timeout };
         let (tls, handler, ends) = (tls.clone(), Arc::clone(&handler), ends.clone());
         connections.spawn(async move {
-            connection(stream, patience, peer, tls, handler, ends).await;
+            connection(stream, patience, address, tls, handler, ends).await;
             drop((place, counted));
         });
     }
@@ -131,9 +154,9 @@ pub async fn serve<H: Handler>(
 
 async fn connection<H: Handler>(
     stream: TcpStream,
-    patience: Duration,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    patience: Patience,
+    address: SocketAddr,
+    tls: Option<Arc<Tls>>,
     handler: Arc<H>,
     ends: Ends,
 ) {
@@ -141,25 +164,29 @@ async fn connection<H: Handler>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "nodelay could not be set");
     }
-    let stream = Patient::new(stream, patience);
+    let stream = Patient::new(stream, patience.write);
     // Over TLS the client names the protocol. In plain text it is HTTP/1.1: no browser or proxy starts HTTP/2 there unasked,
     // and guessing the protocol from the first bytes has no time limit.
-    let Some(tls) = tls else { return http1(stream, peer, handler, ends).await };
-    let handshake = tokio::select! {
-        handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)) => handshake,
+    let Some(tls) = tls else { return http1(stream, Peer::at(address), handler, ends).await };
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(patience.handshake, tls.accept(stream, address)) => accepted,
         () = ends.stop.cancelled() => return,
     };
-    match handshake {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2(stream, peer, handler, ends, IDLE_HTTP2).await;
+    match accepted {
+        Ok(Some(accepted)) => {
+            let peer = Peer { address, certificate: accepted.certificate };
+            if accepted.stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2(accepted.stream, peer, handler, ends, IDLE_HTTP2).await;
+            } else {
+                http1(accepted.stream, peer, handler, ends).await;
+            }
         }
-        Ok(Ok(stream)) => http1(stream, peer, handler, ends).await,
-        Ok(Err(error)) => tracing::debug!(error = %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+        Ok(None) => {}
+        Err(_) => tracing::debug!(%address, "a TLS handshake took too long"),
     }
 }
 
-async fn http1<H, S>(stream: S, peer: SocketAddr, handler: Arc<H>, ends: Ends)
+async fn http1<H, S>(stream: S, peer: Peer, handler: Arc<H>, ends: Ends)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -167,7 +194,7 @@ where
     let used = AtomicBool::new(false);
     let service = service_fn(|request| {
         used.store(true, Ordering::Relaxed);
-        let handler = Arc::clone(&handler);
+        let (handler, peer) = (Arc::clone(&handler), peer.clone());
         async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
     });
     let mut builder = http1::Builder::new();
@@ -197,14 +224,14 @@ where
     }
 }
 
-async fn http2<H, S>(stream: S, peer: SocketAddr, handler: Arc<H>, ends: Ends, idle: Duration)
+async fn http2<H, S>(stream: S, peer: Peer, handler: Arc<H>, ends: Ends, idle: Duration)
 where
     H: Handler,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Activity::new();
     let service = service_fn(|request| {
-        let (handler, activity) = (Arc::clone(&handler), activity.clone());
+        let (handler, activity, peer) = (Arc::clone(&handler), activity.clone(), peer.clone());
         async move {
             let working = activity.begin();
             let response = handler.handle(request, peer).await;

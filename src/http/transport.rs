@@ -17,6 +17,7 @@ pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
 use crate::graphql::{nulls, order};
+use crate::service::certificates::PeerCertificate;
 use answer::{execution, refuse};
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
@@ -66,10 +67,18 @@ impl Default for TransportOptions {
 pub struct Call<'a> {
     /// `None`: anonymous. An empty text is a malformed header, to be refused like an unknown token.
     pub bearer: Option<&'a str>,
-    pub source_ip: Option<IpAddr>,
+    pub origin: CallOrigin,
     pub request_id: String,
     pub correlation_id: Option<String>,
     pub started: Instant,
+}
+
+/// Where a request came from, as the connection and trusted proxies say.
+#[derive(Debug, Clone, Default)]
+pub struct CallOrigin {
+    pub source_ip: Option<IpAddr>,
+    /// The client certificate of the connection.
+    pub certificate: Option<Arc<PeerCertificate>>,
 }
 
 /// What stands behind the door.
@@ -139,8 +148,8 @@ impl<A: Api> GraphqlDoor<A> {
         }
     }
 
-    /// Answers one request. `source_ip` is the client's address as [`super::client_address`] finds it.
-    pub async fn handle<B>(&self, request: Request<B>, source_ip: Option<IpAddr>) -> Response<Body>
+    /// Answers one request. The address of `origin` is as [`super::client_address`] finds it.
+    pub async fn handle<B>(&self, request: Request<B>, origin: CallOrigin) -> Response<Body>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -148,7 +157,7 @@ impl<A: Api> GraphqlDoor<A> {
         let id = request_id();
         let accepted = accepted(request.headers());
         let form = accepted.unwrap_or(Answer::Json);
-        let work = self.answer(request, source_ip, &id, started, accepted);
+        let work = self.answer(request, origin, &id, started, accepted);
         match tokio::time::timeout(self.options.request_timeout, work).await {
             Ok(Ok(response)) => execution(form, &id, response),
             Ok(Err(refusal)) => refuse(form, &id, &refusal),
@@ -165,7 +174,7 @@ impl<A: Api> GraphqlDoor<A> {
     async fn answer<B>(
         &self,
         request: Request<B>,
-        source_ip: Option<IpAddr>,
+        origin: CallOrigin,
         id: &str,
         started: Instant,
         accepted: Option<Answer>,
@@ -187,7 +196,7 @@ impl<A: Api> GraphqlDoor<A> {
         }
         let context = self.api.context(Call {
             bearer: bearer(&head.headers),
-            source_ip,
+            origin,
             request_id: id.to_owned(),
             correlation_id: correlation_id(&head.headers),
             started,

@@ -118,6 +118,7 @@ pub struct App {
     expedited: AtomicBool,
     leases_due: Notify,
     rewrap_due: Notify,
+    authorities_changed: Notify,
     ledger_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -162,6 +163,7 @@ impl App {
             limits: settings.limits,
             partitions_ahead: settings.partitions_ahead,
             rewrap_due: Notify::new(),
+            authorities_changed: Notify::new(),
             ledger_task: Mutex::new(Some(task)),
         });
         seal::load(&app).await?;
@@ -184,6 +186,12 @@ impl App {
     #[must_use]
     pub fn rewrap_due(&self) -> &Notify {
         &self.rewrap_due
+    }
+
+    /// Told when authorities of certificates were made, changed or revoked.
+    #[must_use]
+    pub fn authorities_changed(&self) -> &Notify {
+        &self.authorities_changed
     }
 
     /// Told when there are leases to revoke.

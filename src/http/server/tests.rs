@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 struct Echo;
 
 impl Handler for Echo {
-    async fn handle(&self, request: Request<Incoming>, _: SocketAddr) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
         if request.uri().path() == "/slow" {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
@@ -91,7 +91,7 @@ async fn one_address_takes_its_share_of_connections_only() {
 async fn an_idle_http2_connection_ends() {
     let (near, mut far) = tokio::io::duplex(64 * 1024);
     let ends = Ends { stop: CancellationToken::new(), kill: CancellationToken::new() };
-    let peer = "192.0.2.1:1".parse().unwrap();
+    let peer = Peer::at("192.0.2.1:1".parse().unwrap());
     let idle = Duration::from_millis(100);
     let server = tokio::spawn(http2(near, peer, Arc::new(Echo), ends, idle));
     // the preface and empty settings, and then nothing

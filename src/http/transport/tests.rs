@@ -69,7 +69,7 @@ impl Got {
 }
 
 async fn send(door: &GraphqlDoor<TestApi>, request: Request<Body>) -> Got {
-    let response = door.handle(request, None).await;
+    let response = door.handle(request, CallOrigin::default()).await;
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     let json = serde_json::from_slice(&bytes).unwrap();

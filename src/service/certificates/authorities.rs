@@ -327,6 +327,7 @@ async fn keep(
         })
         .await?;
     access.app().pki.lists_due.notify_one();
+    access.app().authorities_changed().notify_one();
     Ok(view)
 }
 

@@ -23,7 +23,6 @@ use zeroize::Zeroizing;
 /// An authority, ready to sign. Holds its private key.
 pub struct Signer {
     pub id: Uuid,
-    pub serial_number: String,
     pub issuer: Issuer,
     /// Its certificate and those above it, PEM, nearest first.
     pub chain_pem: String,
@@ -106,7 +105,6 @@ fn open(app: &App, row: CertificateRow, chain_above: &str, pkcs8: &[u8]) -> Resu
         urls: Urls { ca_issuers: at("ca.der"), ocsp: at("ocsp"), crl: at("crl") },
         valid_from: row.valid_from,
         valid_until: row.valid_until,
-        serial_number: row.serial_number,
     })
 }
 

@@ -30,6 +30,9 @@ pub async fn revoke(
 ) -> Result<CertificateView> {
     let view = settle!(revoke_once(ctx, serial, issuer_serial, reason))?;
     ctx.app().pki.lists_due.notify_one();
+    if view.cert_type.is_ca() {
+        ctx.app().authorities_changed().notify_one();
+    }
     ctx.app().leases_due().notify_one();
     Ok(view)
 }
