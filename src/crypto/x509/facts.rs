@@ -111,7 +111,8 @@ impl Facts {
             KEY_USAGE => {
                 let usage = decoded::<KeyUsage>(der)?;
                 let words = KEY_USAGES.iter().filter(|(flag, _)| usage.0.contains(*flag));
-                self.key_usage.extend(words.map(|(_, word)| (*word).to_owned()));
+                // before the extended ones, wherever they stand
+                self.key_usage.splice(0..0, words.map(|(_, word)| (*word).to_owned()));
             }
             EXTENDED_KEY_USAGE => {
                 let usages = decoded::<ExtendedKeyUsage>(der)?.0;

@@ -1,4 +1,4 @@
-use super::super::testing::{Openssl, damaged};
+use super::super::testing::{Openssl, damaged, key};
 use super::*;
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ fn spki_of(openssl: &Openssl, generate: &str) -> Vec<u8> {
 fn keys_of_every_kind_sign_and_survive_their_encodings() {
     let openssl = Openssl::new();
     for kind in KeyType::ALL {
-        let key = SigningKey::generate(*kind).unwrap();
+        let key = key(*kind);
         assert_eq!(key.kind(), *kind);
         let again = SigningKey::from_pkcs8_der(&key.to_pkcs8_der().unwrap()).unwrap();
         assert_eq!(again.public_key(), key.public_key());
@@ -35,7 +35,7 @@ fn keys_of_every_kind_sign_and_survive_their_encodings() {
 #[test]
 fn rcgen_writes_the_same_public_key() {
     for kind in [KeyType::EcP256, KeyType::EcP384, KeyType::Ed25519, KeyType::Rsa2048] {
-        let key = SigningKey::generate(kind).unwrap();
+        let key = key(kind);
         assert_eq!(key.public_key().subject_public_key_info(), key.public_key().spki_der(), "{kind}");
     }
 }

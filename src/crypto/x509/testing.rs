@@ -1,6 +1,7 @@
 //! For tests: openssl as the other side, authorities, and damage.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 
@@ -87,8 +88,21 @@ pub fn leaf(cert_type: CertType) -> Profile {
     profile
 }
 
+/// A new key; of RSA, which takes long to make, the same one each time.
+pub fn key(kind: KeyType) -> SigningKey {
+    static RSA: [OnceLock<Vec<u8>>; 3] = [const { OnceLock::new() }; 3];
+    let generate = || SigningKey::generate(kind).unwrap();
+    let kept = match kind {
+        KeyType::Rsa2048 => &RSA[0],
+        KeyType::Rsa3072 => &RSA[1],
+        KeyType::Rsa4096 => &RSA[2],
+        _ => return generate(),
+    };
+    SigningKey::from_pkcs8_der(kept.get_or_init(|| generate().to_pkcs8_der().unwrap().to_vec())).unwrap()
+}
+
 pub fn root(kind: KeyType) -> Issuer {
-    let key = SigningKey::generate(kind).unwrap();
+    let key = key(kind);
     let certificate = self_signed(&profile(CertType::RootCa, "Example Root, 2026"), &key).unwrap();
     Issuer::new(certificate, key).unwrap()
 }
