@@ -70,6 +70,11 @@ fn render(measured: &Measured) -> Result<String> {
         }
         registry.register(name, help, family);
     }
+    let expiring = Family::<Vec<(String, String)>, Gauge>::default();
+    for (kind, count) in &measured.certificates_expiring {
+        expiring.get_or_create(&vec![("type".to_owned(), kind.clone())]).set(*count);
+    }
+    registry.register("certificates_expiring", "Certificates near their end that are not revoked", expiring);
     let mut text = String::with_capacity(2048);
     encode(&mut text, &registry).map_err(Error::internal)?;
     Ok(text)
@@ -86,6 +91,7 @@ mod tests {
         let measured = Measured {
             ledger_events: 5,
             engines: BTreeMap::from([("redis".to_owned(), kind)]),
+            certificates_expiring: BTreeMap::from([("server".to_owned(), 3)]),
             ..Measured::default()
         };
         let text = render(&measured).unwrap();
@@ -95,6 +101,7 @@ mod tests {
             "secrethub_audit_events_total 5",
             "secrethub_leases_live{kind=\"redis\"} 7",
             "secrethub_leases_overdue{kind=\"redis\"} 1",
+            "secrethub_certificates_expiring{type=\"server\"} 3",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

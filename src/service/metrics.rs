@@ -4,8 +4,10 @@ use super::App;
 use super::seal;
 use crate::engine::HealthStatus;
 use crate::error::Result;
+use crate::storage::certificates as certificate_store;
 use crate::storage::engines as engine_store;
 use crate::storage::leases as lease_store;
+use chrono::Duration;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +36,8 @@ pub struct Measured {
     pub ledger_batches: u64,
     pub ledger_events: u64,
     pub engines: BTreeMap<String, KindOfEngine>,
+    /// Certificates near their end, by kind.
+    pub certificates_expiring: BTreeMap<String, i64>,
 }
 
 /// # Errors
@@ -44,6 +48,7 @@ pub async fn measure(app: &App) -> Result<Measured> {
         ledger_batches: app.ledger.counters.batches.load(Ordering::Relaxed),
         ledger_events: app.ledger.counters.events.load(Ordering::Relaxed),
         engines: BTreeMap::new(),
+        certificates_expiring: BTreeMap::new(),
     };
     let now = app.clock.now();
     let mut tx = app.read().await?;
@@ -58,5 +63,8 @@ pub async fn measure(app: &App) -> Result<Measured> {
         kind.overdue_leases = overdue;
         kind.most_overdue_seconds = (now - oldest).num_seconds();
     }
+    let soon = now + Duration::seconds(app.pki.settings.expiring_within);
+    measured.certificates_expiring =
+        certificate_store::count_expiring(&mut tx, now, soon).await?.into_iter().collect();
     Ok(measured)
 }
