@@ -22,6 +22,8 @@ const VALIDITY: i64 = 15 * 60;
 /// A remembered answer is given for this long.
 const REMEMBERED: i64 = 60;
 const MOST_REMEMBERED: usize = 10_000;
+/// A longer request is answered anew each time: strangers must not fill the memory with them. Usual ones have about 100 bytes.
+const LONGEST_REMEMBERED: usize = 200;
 
 /// What an answer says of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +94,7 @@ async fn answer(app: &App, issuer: &str, request: &[u8]) -> Result<OcspAnswer> {
         }
     }
     let alone = match (statuses.as_slice(), &asked.nonce) {
-        ([(_, status)], None) => Some(says(status)),
+        ([(_, status)], None) if request.len() <= LONGEST_REMEMBERED => Some(says(status)),
         _ => None,
     };
     if let Some(says) = alone

@@ -144,7 +144,9 @@ async fn rebuild_one(ctx: &OpContext, state: &CrlState, now: DateTime<Utc>) -> R
         not_before: now,
     });
     read_on(app, state.id, &mut entries).await?;
-    entries.revoked.retain(|(end, _)| *end > now);
+    // an entry is still on the first list that is made after the end of its certificate (RFC 5280, 3.3)
+    let until = now - Duration::seconds(app.pki.settings.crl_validity);
+    entries.revoked.retain(|(end, _)| *end > until);
     let this_update = super::plan::whole_second(now)?;
     let next_update = this_update + Duration::seconds(app.pki.settings.crl_validity);
     let number = state.crl_number + 1;
