@@ -1,11 +1,21 @@
 //! What the tables of certificates are asked.
 
 /// Statements as `schema.rs` explains them: with the index that each must use, on PostgreSQL and on SQLite.
-pub(super) const CERTIFICATE_PLANS: [(&str, &str, &str); 20] = [
+pub(super) const CERTIFICATE_PLANS: [(&str, &str, &str); 22] = [
     (
         "SELECT revoked FROM certificates WHERE serial_number = 'a' AND issuer_id = $1",
+        "certificates_issued",
+        "certificates_issued (issuer_id=? AND serial_number=?)",
+    ),
+    (
+        "SELECT subject FROM certificates WHERE serial_number = 'a'",
         "certificates_serial_key",
         "(serial_number=",
+    ),
+    (
+        "SELECT c.subject FROM certificate_authorities a CROSS JOIN certificates c WHERE c.id = a.id AND NOT c.revoked AND c.valid_until > '2026-01-01' ORDER BY a.id LIMIT 9",
+        "certificates_pkey",
+        "SEARCH c USING INDEX sqlite_autoindex_certificates_1 (id=?)",
     ),
     (
         "SELECT subject FROM certificates WHERE fingerprint = 'a'",
