@@ -51,6 +51,7 @@ CREATE TABLE certificates (
     CHECK (revoked OR revocation_number IS NULL)
 ) STRICT;
 CREATE INDEX certificates_issuer ON certificates (issuer_id, id) WHERE issuer_id IS NOT NULL;
+CREATE UNIQUE INDEX certificates_issued ON certificates (issuer_id, serial_number) WHERE issuer_id IS NOT NULL;
 CREATE UNIQUE INDEX certificates_revocations ON certificates (issuer_id, revocation_number) WHERE revocation_number IS NOT NULL;
 CREATE INDEX certificates_expiring ON certificates (valid_until) WHERE NOT revoked;
 CREATE INDEX certificates_revoked_expiry ON certificates (valid_until) WHERE revoked;
@@ -151,7 +152,7 @@ CREATE TABLE enrollments (
 CREATE INDEX enrollments_state ON enrollments (state, id);
 CREATE INDEX enrollments_requested_by ON enrollments (requested_by, id);
 CREATE INDEX enrollments_role ON enrollments (role_path, id);
-CREATE INDEX enrollments_pending ON enrollments (expires_at) WHERE state = 'pending';
+CREATE INDEX enrollments_pending ON enrollments (state, expires_at) WHERE state = 'pending';
 CREATE INDEX enrollments_waiting ON enrollments (requested_by) WHERE state = 'pending';
 CREATE INDEX enrollments_decided ON enrollments (decided_at) WHERE decided_at IS NOT NULL;
 

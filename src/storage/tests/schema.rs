@@ -1,3 +1,4 @@
+use super::schema_certificates::CERTIFICATE_PLANS;
 use crate::error::Result;
 use crate::storage::db::{Db, StoreUrl, exec, on};
 use crate::storage::migrations::migrate;
@@ -131,7 +132,7 @@ const PLANS: [(&str, &str, &str); 23] = [
 
 async fn plans(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
-    for (text, on_postgres, on_sqlite) in PLANS {
+    for (text, on_postgres, on_sqlite) in PLANS.into_iter().chain(CERTIFICATE_PLANS) {
         let plan = if db.is_postgres() {
             // small tables would be scanned whatever their indexes
             exec!(&mut tx, sqlx::query("SET LOCAL enable_seqscan = off"))?;
@@ -175,6 +176,10 @@ async fn postgres_types(db: Db) -> Result<()> {
         ("roles", "role_id", "uuid"),
         ("roles", "bound_cidr_list", "text[]"),
         ("certificates", "key_usage", "text[]"),
+        ("certificates", "names", "text[]"),
+        ("certificate_crls", "crl_der", "bytea"),
+        ("certificate_roles", "rules", "jsonb"),
+        ("enrollments", "source_ip", "inet"),
         ("leases", "source_ip", "inet"),
         ("leases", "expires_at", "timestamp with time zone"),
         ("audit_logs", "source_ip", "inet"),
@@ -197,6 +202,10 @@ async fn postgres_types(db: Db) -> Result<()> {
         "policies USING gin (entity_bindings)",
         "secrets USING gin (metadata)",
         "certificates USING gin (key_usage)",
+        "certificates USING gin (names)",
+        "certificates USING gin (metadata)",
+        "certificate_roles USING gin (rules)",
+        "enrollments USING gin (request)",
         "audit_logs USING gin (event_data) WITH (fastupdate='on')",
         "WHERE (access_granted = false)",
     ] {

@@ -1,3 +1,4 @@
+use super::certificates;
 use crate::error::{ErrorCode, Result};
 use crate::storage::db::{Db, Tx};
 use crate::storage::page::Page;
@@ -70,6 +71,8 @@ async fn round_trip(db: Db) -> Result<()> {
         max_expires_at: Some(at(20)),
         revocation_reason: Some(ODD.into()),
         metadata: Json(json!({"k": [ODD]})),
+        certificate_id: Some(Uuid::now_v7()),
+        certificate_fingerprint: Some("ab".repeat(32)),
         ..token(Some(bare.accessor))
     };
     let full = put(&mut tx, full).await?;
@@ -132,6 +135,37 @@ async fn of_role(db: Db) -> Result<()> {
     Ok(())
 }
 
+/// Of a certificate and of those that it, as an authority, answers for.
+async fn of_certificate(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let root = certificates::put(&mut tx, certificates::certificate("00")).await?.id;
+    let middle = certificates::put(&mut tx, certificates::issued(root, "01")).await?.id;
+    let leaf = certificates::put(&mut tx, certificates::issued(middle, "02")).await?.id;
+    let other = certificates::put(&mut tx, certificates::issued(root, "03")).await?.id;
+    let with = |certificate: Uuid, parent| TokenRow {
+        certificate_id: Some(certificate),
+        certificate_fingerprint: Some("ab".into()),
+        ..token(parent)
+    };
+    let one = put(&mut tx, with(leaf, None)).await?;
+    let child = put(&mut tx, token(Some(one.accessor))).await?;
+    let elsewhere = put(&mut tx, with(other, None)).await?;
+    let ended = put(&mut tx, TokenRow { expires_at: Some(at(1)), ..with(other, None) }).await?;
+    put(&mut tx, token(None)).await?;
+    assert_eq!(tokens::live_of_certificate(&mut tx, leaf, at(1), 9).await?, [one.accessor]);
+    assert_eq!(tokens::live_of_certificate(&mut tx, other, at(1), 9).await?, [elsewhere.accessor]);
+    assert_eq!(tokens::live_of_certificate(&mut tx, other, at(0), 1).await?.len(), 1);
+
+    assert!(tokens::revoke_of_certificate(&mut tx, Uuid::nil(), at(2), "nobody").await?.is_empty());
+    let revoked = tokens::revoke_of_certificate(&mut tx, middle, at(2), ODD).await?;
+    assert_eq!(sorted(&revoked), accessors(&[&one, &child]));
+    assert!(tokens::revoke_of_certificate(&mut tx, leaf, at(3), "again").await?.is_empty());
+    let revoked = tokens::revoke_of_certificate(&mut tx, other, at(3), ODD).await?;
+    assert_eq!(sorted(&revoked), accessors(&[&elsewhere, &ended]));
+    assert!(tokens::live_of_certificate(&mut tx, other, at(0), 9).await?.is_empty());
+    Ok(())
+}
+
 async fn list_and_purge(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let mut expected = Vec::new();
@@ -191,4 +225,5 @@ both_stores!(token_live, live);
 both_stores!(token_round_trip, round_trip);
 both_stores!(token_trees, trees);
 both_stores!(tokens_of_role, of_role);
+both_stores!(tokens_of_certificate, of_certificate);
 both_stores!(token_list_and_purge, list_and_purge);
