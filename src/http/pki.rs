@@ -25,6 +25,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 pub(super) const PREFIX: &str = "/v1/pki/";
 /// Certificates and lists change without notice (another default authority, a revocation), so caches ask again soon.
 const FRESH_SECONDS: i64 = 300;
+/// RFC 8555, section 9.1.
+const CHAIN: &str = "application/pem-certificate-chain";
 const PEM: &str = "application/x-pem-file";
 const CRL: &str = "application/pkix-crl";
 const OCSP_REQUEST: &str = "application/ocsp-request";
@@ -136,7 +138,7 @@ fn is_ocsp_request(headers: &HeaderMap) -> bool {
 impl<P: Publisher> Fetch<'_, P> {
     async fn document(&self, issuer: &str, document: &str) -> Response<Body> {
         let found = match document {
-            "ca.pem" => self.certificates(issuer, |chain| (PEM, pem_of(chain))).await,
+            "ca.pem" => self.certificates(issuer, |chain| (CHAIN, pem_of(chain))).await,
             "ca.der" => {
                 let nearest = |chain: &[Vec<u8>]| chain.first().cloned().unwrap_or_default().into();
                 self.certificates(issuer, |chain| ("application/pkix-cert", nearest(chain))).await

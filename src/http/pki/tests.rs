@@ -76,7 +76,7 @@ async fn documents_have_their_types_and_may_be_cached() {
     let near = "-----BEGIN CERTIFICATE-----\nbmVhcg==\n-----END CERTIFICATE-----\n";
     let far = "-----BEGIN CERTIFICATE-----\nZmFy\n-----END CERTIFICATE-----\n";
     for (document, kind, body, seconds) in [
-        ("ca.pem", PEM, format!("{near}{far}"), 300),
+        ("ca.pem", CHAIN, format!("{near}{far}"), 300),
         ("ca.der", "application/pkix-cert", "near".to_owned(), 300),
         ("crl", CRL, "a list of what was revoked".to_owned(), 100),
     ] {
