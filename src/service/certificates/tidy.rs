@@ -91,10 +91,13 @@ async fn remove(ctx: &OpContext) -> Result<usize, Attempt> {
 async fn end_enrollments(ctx: &OpContext) -> Result<usize, Attempt> {
     let app = ctx.app();
     let now = app.clock().now();
+    let long_ago = now - Duration::seconds(app.pki.settings.tidy_after);
     let ctx = ctx.clone();
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
+                // what was decided on long ago has nothing more to say
+                enrollment_store::purge(tx, long_ago, STEP).await?;
                 let ids = enrollment_store::expire(tx, now, STEP).await?;
                 let event = |id: &uuid::Uuid| {
                     let mut event = ctx.event(EventType::CertificateEnrollmentExpired, None);

@@ -85,6 +85,10 @@ pub(super) fn problem(chain: &[ChainRow], now: DateTime<Utc>) -> Option<&'static
     if chain.is_empty() {
         return Some("the certificate is not known");
     }
+    // deeper than is looked at: what is above is not known to be good
+    if chain.last().is_some_and(|row| row.issuer_id.is_some()) {
+        return Some("too many authorities are above the certificate");
+    }
     for (index, row) in chain.iter().enumerate() {
         let above = index > 0;
         let found = if row.revoked {
