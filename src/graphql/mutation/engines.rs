@@ -107,14 +107,15 @@ impl EngineMutation {
         Ok(SecretAccountPayload { secret: secret.into() })
     }
 
-    /// Takes a secret off its account; the value and the account stay as they are. Needs administration of `engines`.
+    /// Takes a secret off its account; the value and the account stay as they are. `CONFLICT` while a new password is on its way to the
+    /// target, unless it is forced. Needs administration of `engines`.
     async fn unbind_secret_account(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which secret.")] input: UnbindSecretAccountInput,
     ) -> Result<UnbindSecretAccountPayload> {
         let path = input.path.at("input.path")?;
-        engines::unbind(op(ctx)?, &path).await.at_input()?;
+        engines::unbind(op(ctx)?, &path, input.force.unwrap_or(false)).await.at_input()?;
         Ok(UnbindSecretAccountPayload { path: (&path).into() })
     }
 
@@ -328,6 +329,10 @@ struct SecretAccountPayload {
 struct UnbindSecretAccountInput {
     /// The path of the secret.
     path: Path,
+    /// Whether to unbind it although a new password is on its way: for targets that are gone for good. Nobody knows then which of the
+    /// two passwords is in force, so the new one is stored as the newest version, and the version before is kept. Needs administration of
+    /// `leases` as well, as forced revocation does.
+    force: Option<bool>,
 }
 
 /// What came of unbinding a secret.

@@ -8,9 +8,10 @@ mod drift;
 mod rewrap;
 mod roles;
 mod root;
+mod rotate;
 mod shown;
 
-pub use accounts::{AccountView, BindAccount, account_of, bind, rotate_due, rotate_secret, unbind};
+pub use accounts::{AccountView, BindAccount, account_of, bind, unbind};
 pub(super) use ask::{ask, ask_background, client_error, recorded, told};
 pub use configure::{EnableEngine, enable, update};
 pub(super) use disable::is_ending;
@@ -20,6 +21,7 @@ pub(super) use rewrap::rewrap;
 pub(super) use roles::open_role;
 pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_of};
 pub use root::{finish_pending as finish_root_rotation, rotate_root};
+pub use rotate::{rotate_due, rotate_secret};
 
 use super::context::{OpContext, settle};
 use super::ledger::Attempt;
