@@ -105,6 +105,40 @@ async fn bad_roles() {
     refused_at(&server.put_role("prod.db.bad", "main", ttl).await, "input.defaultTtlSeconds");
 }
 
+/// What only a real revocation shows: the statements of the role run, and one that the target refuses then is the role's mistake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_revokes_by_the_roles_own_statements() {
+    let (server, target) = dev_with_postgres().await;
+    target.run("CREATE TABLE ended (name text)").await;
+    let put = async |statement: &str| {
+        let config = json!({ "groups": [GROUP], "revocation_statements": [statement] });
+        server.put_role("prod.db.own", "main", json!({ "config": config, "rehearse": true })).await
+    };
+    put("INSERT INTO ended VALUES ({{name_literal}})").await.ok();
+    let ended = target.texts("SELECT name FROM ended").await;
+    assert_eq!(ended.len(), 1, "once, and not rolled back: {ended:?}");
+    assert!(target.users().await.is_empty());
+
+    // the check, in which the account can log in still, does not find it
+    let refused = put(
+        "DO $$BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {{name_literal}} AND NOT rolcanlogin) \
+         THEN RAISE 'never to be revoked'; END IF; END$$",
+    )
+    .await;
+    refused_at(&refused, "input.config.revocation_statements[0]");
+    assert!(refused.message().contains("never to be revoked"), "{}", refused.body);
+    assert!(refused.message().contains("when revoking"), "{}", refused.body);
+    assert!(target.users().await.is_empty(), "nothing is left on the target");
+    assert_eq!(server.live().await.1, 0, "nor a lease");
+    let log = "{ auditLogs(first: 100, filter: { eventTypes: [\"secret.dynamic_issued\"] }) { nodes { eventData } } }";
+    let events = server.as_root(log, json!({})).await;
+    if events.is_ok() {
+        assert!(events.body.contains("rehearsal"), "{}", events.body);
+    }
+    // the role is as it was
+    assert!(target.works(&server.issue("prod.db.own").await["credentials"]).await);
+}
+
 /// A revocation that the target refuses is shown, retried, and succeeds when the reason is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_revocation_is_visible_and_not_given_up() {
