@@ -23,7 +23,8 @@ impl EngineMutation {
     }
 
     /// Gives an engine another configuration, all of it with its secrets, and other limits; what is left out of the limits is
-    /// none. Its leases are renewed and revoked with it from then on. Needs administration of `engines`.
+    /// none. Its leases are renewed and revoked with it from then on; so it is `CONFLICT` to name another target while leases or bound accounts
+    /// live on the present one. Needs administration of `engines`.
     async fn update_engine(
         &self,
         ctx: &Context<'_>,
@@ -148,6 +149,9 @@ struct EnableEngineInput {
     description: Option<String>,
     /// Whether it issues and renews; true if never given.
     enabled: Option<bool>,
+    /// Of a change: that the target is the same, although the configuration reads like another one's, since it has another address now
+    /// or takes another key.
+    same_target: Option<bool>,
 }
 
 impl From<EnableEngineInput> for engines::EnableEngine {
@@ -160,6 +164,7 @@ impl From<EnableEngineInput> for engines::EnableEngine {
             max_leases: input.max_leases.map(Into::into),
             description: input.description,
             enabled: input.enabled,
+            same_target: input.same_target.unwrap_or(false),
         }
     }
 }

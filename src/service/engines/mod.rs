@@ -5,6 +5,7 @@ mod ask;
 mod configure;
 mod disable;
 mod drift;
+mod moved;
 mod rewrap;
 mod roles;
 mod root;

@@ -1,10 +1,12 @@
 //! The row of a lease before its engine is asked.
 
 use super::super::context::Access;
+use crate::error::{Error, Result};
 use crate::model::audit::ActorType;
 use crate::model::leases::LeaseState;
 use crate::model::paths::SecretPath;
-use crate::storage::engines::EngineRow;
+use crate::storage::db::Tx;
+use crate::storage::engines::{self, EngineRow};
 use crate::storage::leases::LeaseRow;
 use crate::storage::types::Inet;
 use chrono::{DateTime, Duration, Utc};
@@ -62,5 +64,17 @@ impl FreshLease<'_> {
             source_ip: origin.source_ip.map(Inet),
             correlation_id: Some(origin.correlation_id.clone().unwrap_or_else(|| origin.request_id.clone())),
         }
+    }
+}
+
+/// A lease begins on the target that the engine has: one whose configuration was replaced since it was read could be on a former one,
+/// where nobody would look for it.
+///
+/// # Errors
+/// `CONFLICT`.
+pub(super) async fn require_unchanged(tx: &mut Tx, engine_id: Uuid, config_version: i64) -> Result<()> {
+    match engines::by_id(tx, engine_id).await? {
+        Some(engine) if engine.config_version == config_version => Ok(()),
+        _ => Err(Error::conflict("the engine was changed at this moment: try again").with_retry_after(1)),
     }
 }

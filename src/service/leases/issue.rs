@@ -6,7 +6,7 @@ use super::super::engines::{client_error, open_role, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::require_for;
 use super::super::{App, to_the_end, tokens};
-use super::fresh::FreshLease;
+use super::fresh::{FreshLease, require_unchanged};
 use super::make::{Begun, NotMade, make};
 use super::repeat::{known, repeated};
 use super::{LeaseView, about, store};
@@ -135,7 +135,7 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         ..issued.clone()
     };
     event.event_data = json!({ "engine": engine.name, "ttl_seconds": granted.seconds });
-    if let Some(before) = insert(&access, &event, row.clone()).await? {
+    if let Some(before) = insert(&access, &event, row.clone(), engine.config_version).await? {
         return repeated(before, input).map(|row| First::Known(Box::new(row))).map_err(Attempt::from);
     }
     let warnings = granted.warning().into_iter().collect();
@@ -168,7 +168,12 @@ fn lifetime(
 }
 
 /// `Some`: the lease that was asked for with the same key a moment ago.
-async fn insert(access: &Access, event: &AuditEvent, row: LeaseRow) -> Result<Option<LeaseRow>, Attempt> {
+async fn insert(
+    access: &Access,
+    event: &AuditEvent,
+    row: LeaseRow,
+    config_version: i64,
+) -> Result<Option<LeaseRow>, Attempt> {
     let now = access.now;
     let event = event.clone();
     access
@@ -182,6 +187,7 @@ async fn insert(access: &Access, event: &AuditEvent, row: LeaseRow) -> Result<Op
                         return Ok(Change { value: before, events: Vec::new(), effects: Vec::new() });
                     }
                 }
+                require_unchanged(tx, row.engine_id, config_version).await?;
                 count(tx, &row).await?;
                 store::insert(tx, &row).await?;
                 Ok(Change::new(None, event, Vec::new()))

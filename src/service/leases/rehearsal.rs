@@ -4,7 +4,7 @@
 use super::super::context::{OpContext, settle};
 use super::super::engines::{ask, client_error};
 use super::super::ledger::{Attempt, Change};
-use super::fresh::FreshLease;
+use super::fresh::{FreshLease, require_unchanged};
 use super::make::{Begun, NotMade, make};
 use super::revoke::CLAIM;
 use super::revoker::{RehearsalEnd, end_rehearsal};
@@ -75,10 +75,12 @@ async fn begin(
         ..issued.clone()
     };
     event.event_data = json!({ "engine": engine.name, "rehearsal": true });
+    let version = engine.config_version;
     let begun = Begun { row: row.clone(), engine: engine.clone(), role: role.clone(), event: issued };
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
+                require_unchanged(tx, row.engine_id, version).await?;
                 if !engine_store::count_lease(tx, row.engine_id).await? {
                     return Err(Error::conflict(
                         "the engine is disabled, or has as many live leases as it may: there is no rehearsal now",

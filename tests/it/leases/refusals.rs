@@ -139,6 +139,39 @@ async fn a_rehearsal_revokes_by_the_roles_own_statements() {
     assert!(target.works(&server.issue("prod.db.own").await["credentials"]).await);
 }
 
+/// Leases and bound accounts of one target are not looked for on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_with_leases_does_not_move_to_another_target() {
+    let (server, target) = dev_with_postgres().await;
+    let update = async |change: Value| {
+        let mut config = target.config();
+        config["host"] = json!("localhost");
+        let mut input = json!({ "name": "main", "kind": "postgresql", "config": config });
+        for (key, value) in change.as_object().unwrap() {
+            input[key] = value.clone();
+        }
+        server.mutate(&server.root, "updateEngine", "EnableEngineInput", input, "engine { config }").await
+    };
+    let issued = server.issue(PG).await;
+    let refused = update(json!({})).await;
+    refused.refused("CONFLICT");
+    assert!(
+        refused.message().contains("host") && refused.message().contains("sameTarget"),
+        "{}",
+        refused.body
+    );
+    // what does not say which target it is can be changed
+    let mut config = target.config();
+    config["max_connections"] = json!(4);
+    update(json!({ "config": config })).await.ok();
+    let moved = update(json!({ "sameTarget": true })).await.ok();
+    assert_eq!(moved["updateEngine"]["engine"]["config"]["host"], "localhost");
+    let lease = server.revoke_as(&server.root, lease_id(&issued)).await.ok()["revokeLease"]["lease"].take();
+    assert_eq!(lease["state"], "REVOKED");
+    assert!(!target.works(&issued["credentials"]).await);
+    update(json!({ "config": target.config() })).await.ok();
+}
+
 /// A revocation that the target refuses is shown, retried, and succeeds when the reason is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_revocation_is_visible_and_not_given_up() {
