@@ -305,7 +305,7 @@ async fn update_once(
                     refuse_to_leave(tx, &row, &field).await?;
                 }
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new(EngineView::from_row(&app, row), event, Vec::new()))
+                Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, Vec::new()))
             })
         })
         .await

@@ -43,7 +43,8 @@ pub async fn rotate_root(ctx: &OpContext, name: &str) -> Result<EngineView> {
         };
         failpoint!("root.proposed");
         let row = carry_out(&ctx, &row).await?;
-        Ok(EngineView::from_row(ctx.app(), row))
+        let mut tx = ctx.app().read().await?;
+        EngineView::seen(ctx.app(), &mut tx, row).await
     })
     .await
 }

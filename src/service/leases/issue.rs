@@ -10,6 +10,7 @@ use super::fresh::{FreshLease, require_unchanged};
 use super::make::{Begun, NotMade, make};
 use super::repeat::{known, repeated};
 use super::{LeaseView, about, store};
+use crate::engine::HealthStatus;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::{Cap, Granted, grant};
@@ -114,6 +115,14 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
     let (secret_id, role, engine, (sealed, version)) = found.ok_or_else(no_role)?;
     if !engine.enabled {
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
+    }
+    if let Some(left) = app.engines.is_open(engine.id)
+        && app.engines.health(engine.id).status == HealthStatus::Down
+    {
+        // a lease whose issue is certain to fail would only wait to be revoked
+        let message = "the engine is not available at the moment: try again shortly";
+        let error = Error::new(ErrorCode::EngineUnavailable, message);
+        return Err(error.with_retry_after(left.as_secs().max(1)).into());
     }
     let by_policy = evaluate(&access.policies, &action, &access.circumstances(Some(asked))).max_ttl_seconds;
     let (granted, max_end) = lifetime(&access, input, by_policy, &role, &engine);

@@ -189,14 +189,22 @@ async fn a_refused_revocation_is_visible_and_not_given_up() {
     assert!(complaint.contains("accounts"), "{complaint}");
     assert!(!complaint.contains(text(&issued, "/credentials/password")) && !complaint.contains(PASSWORD));
     assert!(!target.works(&issued["credentials"]).await, "nobody logs in while the rest is retried");
+    // its health says so, though the target answers
+    let health = server.engine("main").await["health"].take();
+    assert_eq!(health["status"], "DEGRADED", "{health}");
+    assert!(text(&health, "/lastError").contains("accounts"), "{health}");
+    assert!(!health.to_string().contains(text(&issued, "/credentials/password")));
     // others are revoked meanwhile
     server.put_role("prod.db.plain", "main", json!({})).await.ok();
     let other = server.issue("prod.db.plain").await;
     let other = server.revoke_as(&server.root, lease_id(&other)).await.ok();
     assert_eq!(other["revokeLease"]["lease"]["state"], "REVOKED");
+    assert_eq!(server.engine("main").await["health"]["status"], "DEGRADED", "one is not revoked still");
     target.run("ALTER TABLE elsewhere RENAME TO accounts").await;
     let ended = server.revoked(lease_id(&issued), Duration::from_secs(20)).await;
     assert_eq!(ended["lastRevocationError"], Value::Null, "{ended}");
+    let health = server.engine("main").await["health"].take();
+    assert_eq!((&health["status"], &health["lastError"]), (&json!("HEALTHY"), &Value::Null));
     assert!(target.users().await.is_empty());
 }
 

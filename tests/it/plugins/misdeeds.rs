@@ -2,7 +2,7 @@
 
 use super::*;
 use secrethub::engine::HealthStatus;
-use secrethub_engine::ErrorKind;
+use secrethub_engine::{ErrorKind, Revocation};
 
 /// One deed; another target is asked all the while.
 async fn misdeed(deed: &str) {
@@ -143,4 +143,40 @@ async fn a_target_that_is_down_is_asked_now_and_then() {
     assert!(both.0.is_ok() && is_unavailable(&both.1), "one finds out: {both:?}");
     assert_eq!(engines.is_open(target.id), None);
     assert_eq!(engines.health(target.id).status, HealthStatus::Healthy);
+}
+
+/// The answer to many revocations is one for each; a target that is down is in all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revocations_that_all_fail_for_want_of_a_target_count_too() {
+    let engines = engines();
+    let target = plain();
+    let revoke = |deeds: &[&str]| Operation::Revoke {
+        revocations: deeds
+            .iter()
+            .map(|deed| Revocation {
+                lease_id: Uuid::new_v4(),
+                handle: None,
+                role: Some(json!({ "do": deed })),
+            })
+            .collect(),
+    };
+    for _ in 0..6 {
+        ask(&engines, &target, revoke(&["retry", "nothing"]), PATIENCE).await.unwrap();
+    }
+    assert_eq!(engines.health(target.id).status, HealthStatus::Healthy, "one of two is an answer");
+    for _ in 0..5 {
+        // after a failed issue, as in an outage: it must not be taken for a sign of life
+        let issue = ask(&engines, &target, role("retry", ""), PATIENCE).await;
+        let revoked = ask(&engines, &target, revoke(&["retry", "retry"]), PATIENCE).await;
+        if engines.is_open(target.id).is_some() {
+            break;
+        }
+        assert!(issue.is_err() && revoked.is_ok());
+        assert_eq!(engines.health(target.id).status, HealthStatus::Degraded);
+    }
+    let health = engines.health(target.id);
+    assert_eq!(
+        (health.status, health.last_error.as_deref()),
+        (HealthStatus::Down, Some("the target is down"))
+    );
 }
