@@ -7,6 +7,8 @@ use tokio::time::Instant;
 const THRESHOLD: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A target may be back any moment, and asking it costs no start of a process.
+const LONGEST_SILENCE: Duration = Duration::from_secs(15);
 
 /// Counts failures in a row: of the process, and of the target behind it.
 #[derive(Debug, Default)]
@@ -82,7 +84,7 @@ impl Breaker {
         self.retries = self.retries.saturating_add(1);
         if self.retries >= THRESHOLD {
             // begins where five starts in a row would be
-            self.until = Some(now + backoff(self.retries, jitter));
+            self.until = Some(now + backoff(self.retries, jitter).min(LONGEST_SILENCE));
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use super::breaker::{Admission, Breaker};
 use super::lanes::Lanes;
-use super::outcome::{End, Failure};
+use super::outcome::{End, Failure, tidy};
 use super::process::{Process, Tenure};
 use super::types::{CallError, Health, HealthStatus};
 use crate::model::clock::Clock;
 use parking_lot::Mutex;
+use secrethub_engine::wire::Done;
 use secrethub_engine::{EngineError, ErrorKind};
+use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +142,9 @@ impl Slot {
                 state.target_failed(error.message.clone(), now);
             }
             Err(Failure::Late) => state.target_failed("the engine did not answer in time".to_owned(), now),
+            Ok(answer) if let Some(error) = silence(answer) => {
+                state.target_failed(tidy(error).message, now);
+            }
             // counted where the process is watched
             Err(Failure::Gone(_)) => {}
             Ok(_) | Err(Failure::Engine(_)) => {
@@ -253,6 +258,19 @@ impl State {
         self.health.status = status;
         self.health.last_error = last_error;
     }
+}
+
+/// What was said of each revocation of a call, if it is of all of them that the target does not answer.
+fn silence(answer: &Value) -> Option<EngineError> {
+    let done = Vec::<Done>::deserialize(answer).ok()?;
+    let passing = |done: &Done| matches!(done, Done::Error(error) if error.is_passing());
+    if !done.iter().all(passing) {
+        return None;
+    }
+    done.into_iter().find_map(|done| match done {
+        Done::Error(error) => Some(error),
+        Done::Ok => None,
+    })
 }
 
 fn jitter() -> f64 {

@@ -236,6 +236,15 @@ pub async fn overdue(
     ).bind(now).bind(most).fetch_all(c))
 }
 
+/// What was said to the last attempt to revoke the lease of an engine that ended first of those that could not be revoked yet, and
+/// when it ended.
+pub async fn refused(tx: &mut Tx, engine_id: Uuid) -> Result<Option<(String, DateTime<Utc>)>> {
+    on!(tx, c => sqlx::query_as(
+        "SELECT last_revocation_error, expires_at FROM leases \
+         WHERE engine_id = $1 AND state = 'revoking' AND last_revocation_error IS NOT NULL ORDER BY expires_at LIMIT 1"
+    ).bind(engine_id).fetch_optional(c))
+}
+
 /// Removes up to `limit` leases that were revoked before this time. How many.
 pub async fn purge(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
     exec!(

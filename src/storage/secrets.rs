@@ -16,6 +16,9 @@ pub use crate::storage::secrets_versions::{
     sealed_under_older_key, set_deleted, these_versions, version, versions,
 };
 
+/// Versions kept of a new static secret.
+const DEFAULT_MAX_VERSIONS: i64 = 10;
+
 /// A secret without its data.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct SecretRow {
@@ -36,6 +39,30 @@ pub struct SecretRow {
     pub created_by: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+impl SecretRow {
+    /// A secret that is about to be made, before its first version.
+    #[must_use]
+    pub fn fresh(id: Uuid, path: &str, secret_type: &str, author: &str, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            secret_path: path.to_owned(),
+            secret_type: secret_type.to_owned(),
+            version: 0,
+            metadata: Json(Value::Object(serde_json::Map::new())),
+            description: None,
+            // a dynamic role has no versions to keep
+            max_versions: if secret_type == "static" { DEFAULT_MAX_VERSIONS } else { 0 },
+            rotation_enabled: false,
+            rotation_schedule: None,
+            last_rotated_at: None,
+            next_rotation_at: None,
+            created_by: Some(author.to_owned()),
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }
 
 /// A secret with its current version. No `Debug`: it holds sealed data.

@@ -18,7 +18,7 @@ const LONGEST_PATH: usize = 512;
 pub struct Config {
     /// The id of the access key that the engine uses: 16 to 128 letters, digits and `_`. Let it belong to an IAM user that
     /// nothing else uses: then its key can be rotated.
-    #[schemars(length(min = 16, max = 128))]
+    #[schemars(length(min = 16, max = 128), extend("x-target" = true))]
     pub access_key_id: String,
 
     /// The secret of that access key.
@@ -35,6 +35,7 @@ pub struct Config {
     /// Where IAM is reached if not at its public address, such as `https://iam.example.net`. `http://` is taken for this
     /// machine only, since new keys come back over it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-target" = true))]
     pub iam_endpoint: Option<String>,
 
     /// Where STS is reached if not at its public address, for example at a VPC endpoint.

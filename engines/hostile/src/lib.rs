@@ -95,8 +95,11 @@ impl Engine for Hostile {
         Ok(())
     }
 
-    async fn revoke(&self, _: &Revocation<Role>) -> Result<()> {
-        Ok(())
+    async fn revoke(&self, revocation: &Revocation<Role>) -> Result<()> {
+        match &revocation.role {
+            Some(role) if role.deed == "retry" => Err(EngineError::retry("the target is down")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -12,10 +12,11 @@ pub(crate) const MAX_NAME: usize = 63;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Name or address of the server. Credentials repeat it, so it must be one that their users reach too.
+    #[schemars(extend("x-target" = true))]
     pub host: String,
     /// TCP port.
     #[serde(default = "default_port")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-target" = true))]
     pub port: u16,
     /// The database that the engine logs in to, and that credentials are for unless their role says otherwise.
     #[serde(default = "default_database")]

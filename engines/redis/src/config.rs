@@ -23,6 +23,7 @@ const LONGEST_NAME: usize = 120;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Every server that has the data, replicas too, the one that clients use first: Redis does not replicate its ACL.
+    #[schemars(extend("x-target" = true))]
     pub nodes: Vec<Address>,
     /// The account that this engine logs in with; `default` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

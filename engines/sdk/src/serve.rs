@@ -169,8 +169,9 @@ impl<E: Engine> Plugin<E> {
         }
     }
 
-    /// Runs one call to its end, its deadline, its panic or its cancellation, and answers it in any case. The work has a
-    /// task of its own, so that one that blocks its thread is answered too.
+    /// Runs one call to its end, its deadline, its panic or its cancellation, and answers when the work has ended by it: an answer says that
+    /// nothing of the call is under way. Work that blocks its thread does not end, so its call is not answered, by which the server
+    /// knows that this process hangs, and ends it.
     async fn call(
         self: Arc<Self>,
         id: u64,
@@ -192,7 +193,7 @@ impl<E: Engine> Plugin<E> {
             () = tokio::time::sleep(deadline) => Err(EngineError::retry("the target did not answer in time")),
             Ok(()) = cancelled => Err(EngineError::retry("the call was cancelled")),
         };
-        drop(work);
+        work.shutdown().await;
         if let Ok(mut running) = self.running.lock() {
             running.remove(&id);
         }

@@ -23,6 +23,7 @@ use tokio::io::AsyncWriteExt;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The directory that accounts are kept in, as an absolute path. The plugin's pin must let it write there.
+    #[schemars(extend("x-target" = true))]
     pub directory: PathBuf,
     /// What passwords are made of.
     #[serde(default)]

@@ -23,7 +23,8 @@ impl EngineMutation {
     }
 
     /// Gives an engine another configuration, all of it with its secrets, and other limits; what is left out of the limits is
-    /// none. Its leases are renewed and revoked with it from then on. Needs administration of `engines`.
+    /// none. Its leases are renewed and revoked with it from then on; so it is `CONFLICT` to name another target while leases or bound accounts
+    /// live on the present one. Needs administration of `engines`.
     async fn update_engine(
         &self,
         ctx: &Context<'_>,
@@ -107,14 +108,15 @@ impl EngineMutation {
         Ok(SecretAccountPayload { secret: secret.into() })
     }
 
-    /// Takes a secret off its account; the value and the account stay as they are. Needs administration of `engines`.
+    /// Takes a secret off its account; the value and the account stay as they are. `CONFLICT` while a new password is on its way to the
+    /// target, unless it is forced. Needs administration of `engines`.
     async fn unbind_secret_account(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which secret.")] input: UnbindSecretAccountInput,
     ) -> Result<UnbindSecretAccountPayload> {
         let path = input.path.at("input.path")?;
-        engines::unbind(op(ctx)?, &path).await.at_input()?;
+        engines::unbind(op(ctx)?, &path, input.force.unwrap_or(false)).await.at_input()?;
         Ok(UnbindSecretAccountPayload { path: (&path).into() })
     }
 
@@ -147,6 +149,9 @@ struct EnableEngineInput {
     description: Option<String>,
     /// Whether it issues and renews; true if never given.
     enabled: Option<bool>,
+    /// Of a change: that the target is the same, although the configuration reads like another one's, since it has another address now
+    /// or takes another key.
+    same_target: Option<bool>,
 }
 
 impl From<EnableEngineInput> for engines::EnableEngine {
@@ -159,6 +164,7 @@ impl From<EnableEngineInput> for engines::EnableEngine {
             max_leases: input.max_leases.map(Into::into),
             description: input.description,
             enabled: input.enabled,
+            same_target: input.same_target.unwrap_or(false),
         }
     }
 }
@@ -328,6 +334,10 @@ struct SecretAccountPayload {
 struct UnbindSecretAccountInput {
     /// The path of the secret.
     path: Path,
+    /// Whether to unbind it although a new password is on its way: for targets that are gone for good. Nobody knows then which of the
+    /// two passwords is in force, so the new one is stored as the newest version, and the version before is kept. Needs administration of
+    /// `leases` as well, as forced revocation does.
+    force: Option<bool>,
 }
 
 /// What came of unbinding a secret.

@@ -4,9 +4,8 @@
 use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::input;
-use super::super::seal::{KeySlot, refresh_keyring};
+use super::super::seal::{KeySlot, know_key};
 use super::config_record;
-use crate::crypto::barrier::key_version_of;
 use crate::engine::{CallError, Lane, Target};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::policies::{Action, Area};
@@ -35,15 +34,6 @@ pub async fn installation(app: &App) -> Result<Installation> {
     let mut bytes = [0; 5];
     bytes.copy_from_slice(&config.cluster_id.as_bytes()[..5]);
     Ok(app.installation.get_or_init(|| Installation::from_bytes(bytes)).clone())
-}
-
-/// Another node may have sealed with a data key that this one has not read yet.
-async fn know_key(app: &App, sealed: &[u8]) -> Result<()> {
-    let known = match key_version_of(sealed) {
-        Some(version) => app.keys.get()?.barrier.keyring().get(version).is_some(),
-        None => true,
-    };
-    if known { Ok(()) } else { refresh_keyring(app).await }
 }
 
 fn open(keys: &KeySlot, id: String, version: i64, sealed: &[u8]) -> Result<Value> {

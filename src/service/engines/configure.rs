@@ -2,13 +2,17 @@
 
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
+use super::super::seal::open_record;
 use super::super::{App, input};
+use super::moved::moved;
 use super::shown::without_secrets;
 use super::{EngineView, MAX_CONFIG, ask, config_record, named, store};
 use crate::engine::{PluginInfo, Target};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::{Area, Decision};
+use crate::storage::account_rotations;
+use crate::storage::db::{Tx, corrupt};
 use crate::storage::engines::EngineRow;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
@@ -36,6 +40,8 @@ pub struct EnableEngine {
     pub description: Option<String>,
     /// `false`: it issues and renews nothing; revocation goes on.
     pub enabled: Option<bool>,
+    /// Of a change: the target is the same, even though the configuration reads like another one's.
+    pub same_target: bool,
 }
 
 /// Enables an engine. Needs the area `engines`.
@@ -208,7 +214,8 @@ pub(super) fn seal_config(access: &Access, row: &mut EngineRow, config: &Value) 
 /// then on. Needs the area `engines`.
 ///
 /// # Errors
-/// As [`enable`], `NOT_FOUND`, and `CONFLICT` while the secret of its own account is being replaced.
+/// As [`enable`], `NOT_FOUND`, and `CONFLICT` while the secret of its own account is being replaced, or if it would be about another
+/// target while leases or bound accounts live on the present one.
 pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> {
     check(&input)?;
     let (_, before) = settle!(authorised(ctx, "update_engine", &input.name))?;
@@ -220,11 +227,44 @@ pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> 
     }
     let plugin = plugin(ctx.app(), &input.kind).await?;
     try_out(ctx.app(), before.id, &input).await?;
+    let moved =
+        if input.same_target { None } else { moved_field(ctx.app(), &before, &input, &plugin).await? };
     let shown = without_secrets(&input.config, &plugin.config_schema);
-    let view = settle!(update_once(ctx, &input, before.config_version, &shown))?;
+    let view = settle!(update_once(ctx, &input, before.config_version, &shown, moved.as_deref()))?;
     // the process with the former configuration ends now rather than at its next call
     ctx.app().engines.stop(before.id).await;
     Ok(view)
+}
+
+/// The field by which the new configuration is about another target.
+async fn moved_field(
+    app: &App,
+    before: &EngineRow,
+    input: &EnableEngine,
+    plugin: &PluginInfo,
+) -> Result<Option<String>> {
+    let id = before.id.to_string();
+    let name = config_record(&id, before.config_version);
+    let plain = open_record(app, &name, &before.config_encrypted).await?;
+    let former: Value =
+        serde_json::from_slice(&plain).map_err(|_| corrupt("engines", "config_encrypted", &id))?;
+    Ok(moved(&former, &input.config, &plugin.config_schema))
+}
+
+/// What lives on the target can be reached only there.
+///
+/// # Errors
+/// `CONFLICT` if anything does.
+async fn refuse_to_leave(tx: &mut Tx, row: &EngineRow, field: &str) -> Result<()> {
+    let leases = store::by_id(tx, row.id).await?.map_or(0, |current| current.live_leases);
+    let accounts = account_rotations::count_of(tx, row.id).await?;
+    if leases == 0 && accounts == 0 {
+        return Ok(());
+    }
+    Err(Error::conflict(format!(
+        "with another {field} this is another target, and the engine has {leases} live leases and {accounts} bound accounts \
+         on the present one: revoke and unbind them first, enable another engine, or, if it is the same target, say sameTarget: true"
+    )))
 }
 
 async fn update_once(
@@ -232,6 +272,7 @@ async fn update_once(
     input: &EnableEngine,
     expected: i64,
     shown: &Value,
+    moved: Option<&str>,
 ) -> Result<EngineView, Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "update_engine").await?;
@@ -253,12 +294,18 @@ async fn update_once(
     let mut row = row;
     apply(&access, &mut row, input, shown)?;
     event.event_data = summary(&row);
-    let app = Arc::clone(access.app());
+    if input.same_target {
+        event.event_data["same_target"] = json!(true);
+    }
+    let (app, moved) = (Arc::clone(access.app()), moved.map(str::to_owned));
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
+                if let Some(field) = moved {
+                    refuse_to_leave(tx, &row, &field).await?;
+                }
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new(EngineView::from_row(&app, row), event, Vec::new()))
+                Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, Vec::new()))
             })
         })
         .await

@@ -245,11 +245,9 @@ pub async fn heal(ctx: &OpContext, name: &str) -> Result<Healed> {
     let drift = left.summary(ctx.app().clock().now());
     settle!(note(ctx, &row, &drift, EventType::EngineDriftFound))?;
     settle!(record(ctx, &row, removed, restored))?;
-    let row = {
-        let mut tx = ctx.app().read().await?;
-        store::by_id(&mut tx, row.id).await?.unwrap_or(row)
-    };
-    Ok(Healed { engine: EngineView::from_row(ctx.app(), row), removed, restored, problems })
+    let mut tx = ctx.app().read().await?;
+    let row = store::by_id(&mut tx, row.id).await?.unwrap_or(row);
+    Ok(Healed { engine: EngineView::seen(ctx.app(), &mut tx, row).await?, removed, restored, problems })
 }
 
 async fn authorise(ctx: &OpContext, name: &str) -> Result<EngineRow, Attempt> {

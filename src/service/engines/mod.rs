@@ -5,12 +5,14 @@ mod ask;
 mod configure;
 mod disable;
 mod drift;
+mod moved;
 mod rewrap;
 mod roles;
 mod root;
+mod rotate;
 mod shown;
 
-pub use accounts::{AccountView, BindAccount, account_of, bind, rotate_due, rotate_secret, unbind};
+pub use accounts::{AccountView, BindAccount, account_of, bind, unbind};
 pub(super) use ask::{ask, ask_background, client_error, recorded, told};
 pub use configure::{EnableEngine, enable, update};
 pub(super) use disable::is_ending;
@@ -20,19 +22,20 @@ pub(super) use rewrap::rewrap;
 pub(super) use roles::open_role;
 pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_of};
 pub use root::{finish_pending as finish_root_rotation, rotate_root};
+pub use rotate::{rotate_due, rotate_secret};
 
 use super::context::{OpContext, settle};
 use super::ledger::Attempt;
 use super::paging::{Connection, Cursor, PageRequest};
 use super::{App, input};
 use crate::crypto::barrier::RecordName;
-use crate::engine::{Health, PluginInfo};
+use crate::engine::{Health, HealthStatus, PluginInfo};
 use crate::error::{Error, Result};
 use crate::model::policies::Area;
 use crate::storage::db::Tx;
 use crate::storage::engines as store;
 use crate::storage::engines::EngineRow;
-use crate::storage::{account_rotations, engine_roles};
+use crate::storage::{account_rotations, engine_roles, leases};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -98,6 +101,21 @@ impl EngineView {
     }
 }
 
+impl EngineView {
+    /// With what the store knows of its health: an engine that answers, and whose target refuses to revoke, is not well.
+    async fn seen(app: &App, tx: &mut Tx, row: EngineRow) -> Result<Self> {
+        let refused = leases::refused(tx, row.id).await?;
+        let mut view = Self::from_row(app, row);
+        if let Some((error, since)) = refused
+            && matches!(view.health.status, HealthStatus::Idle | HealthStatus::Healthy)
+        {
+            let last_error = Some(format!("a revocation fails: {error}"));
+            view.health = Health { status: HealthStatus::Degraded, since, last_error };
+        }
+        Ok(view)
+    }
+}
+
 /// The name that an engine's sealed configuration is bound to.
 fn config_record(id: &str, version: i64) -> RecordName<'_> {
     RecordName { table: "engines", column: "config_encrypted", id, version }
@@ -139,11 +157,11 @@ async fn find_once(ctx: &OpContext, name: &str) -> Result<Option<EngineView>, At
     if !input::is_name(name) {
         return Ok(None);
     }
-    let row = {
-        let mut tx = access.app().read().await?;
-        store::find(&mut tx, name).await?
-    };
-    Ok(row.map(|row| EngineView::from_row(access.app(), row)))
+    let mut tx = access.app().read().await?;
+    Ok(match store::find(&mut tx, name).await? {
+        Some(row) => Some(EngineView::seen(access.app(), &mut tx, row).await?),
+        None => None,
+    })
 }
 
 /// An engine by its id. Needs the area `engines`.
@@ -157,11 +175,11 @@ pub async fn by_id(ctx: &OpContext, id: Uuid) -> Result<Option<EngineView>> {
 async fn by_id_once(ctx: &OpContext, id: Uuid) -> Result<Option<EngineView>, Attempt> {
     let access = ctx.access().await?;
     access.administer_read(Area::Engines, "engine", Some(&id.to_string())).await?;
-    let row = {
-        let mut tx = access.app().read().await?;
-        store::by_id(&mut tx, id).await?
-    };
-    Ok(row.map(|row| EngineView::from_row(access.app(), row)))
+    let mut tx = access.app().read().await?;
+    Ok(match store::by_id(&mut tx, id).await? {
+        Some(row) => Some(EngineView::seen(access.app(), &mut tx, row).await?),
+        None => None,
+    })
 }
 
 /// The engine of something that the caller may see; `None` to who does not administer `engines`, without a refusal.
@@ -207,10 +225,12 @@ async fn list_once(ctx: &OpContext, page: &PageRequest) -> Result<Connection<Eng
     let access = ctx.access().await?;
     let window = page.window()?;
     access.administer_read(Area::Engines, "engines", None).await?;
-    let rows = {
-        let mut tx = access.app().read().await?;
-        store::list(&mut tx, &window.page()?).await?
-    };
     let app = access.app();
-    Ok(window.connection(rows, |row| Cursor::text(&row.name), |row| EngineView::from_row(app, row)))
+    let mut tx = app.read().await?;
+    let rows = store::list(&mut tx, &window.page()?).await?;
+    let mut views = Vec::with_capacity(rows.len());
+    for row in rows {
+        views.push(EngineView::seen(app, &mut tx, row).await?);
+    }
+    Ok(window.connection(views, |view| Cursor::text(&view.name), |view| view))
 }

@@ -4,12 +4,13 @@ use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::leases::rehearse;
 use super::super::ledger::{Attempt, Change};
+use super::super::seal::open_record;
 use super::super::secrets::{SecretView, about};
 use super::super::{App, input};
 use super::ask::{ask, client_error};
 use super::configure::check_config;
 use super::{named, store};
-use crate::crypto::barrier::{OpenError, RecordName};
+use crate::crypto::barrier::RecordName;
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::paths::SecretPath;
@@ -69,13 +70,7 @@ pub fn role_record(id: &str, version: i64) -> RecordName<'_> {
 /// A role's configuration in the clear.
 pub async fn open_role(app: &App, secret_id: Uuid, sealed: &[u8], version: i64) -> Result<Value> {
     let id = secret_id.to_string();
-    let plain = match app.keys.get()?.barrier.open(&role_record(&id, version), sealed) {
-        Err(OpenError::UnknownKeyVersion(_)) => {
-            super::super::seal::refresh_keyring(app).await?;
-            app.keys.get()?.barrier.open(&role_record(&id, version), sealed)?
-        }
-        opened => opened?,
-    };
+    let plain = open_record(app, &role_record(&id, version), sealed).await?;
     serde_json::from_slice(&plain).map_err(|_| corrupt("secrets", "encrypted_data", &id))
 }
 
@@ -232,21 +227,9 @@ impl Saving {
     async fn secret(&self, tx: &mut Tx) -> Result<SecretRow> {
         let before = secret_store::find_for_update(tx, self.role.path.as_str()).await?;
         let fresh = before.is_none();
-        let mut row = before.unwrap_or_else(|| SecretRow {
-            id: self.secret_id,
-            secret_path: self.role.path.as_str().to_owned(),
-            secret_type: "dynamic_role".to_owned(),
-            version: 0,
-            metadata: Json(json!({})),
-            description: None,
-            max_versions: 0,
-            rotation_enabled: false,
-            rotation_schedule: None,
-            last_rotated_at: None,
-            next_rotation_at: None,
-            created_by: Some(self.author.clone()),
-            created_at: self.now,
-            updated_at: self.now,
+        let mut row = before.unwrap_or_else(|| {
+            let path = self.role.path.as_str();
+            SecretRow::fresh(self.secret_id, path, "dynamic_role", &self.author, self.now)
         });
         if row.secret_type != "dynamic_role" {
             return Err(static_secret());

@@ -3,7 +3,7 @@
 
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
-use super::super::seal::Keys;
+use super::super::seal::open_record;
 use super::super::{App, to_the_end};
 use super::ask::{ask, ask_background, client_error};
 use super::shown::without_secrets;
@@ -43,7 +43,8 @@ pub async fn rotate_root(ctx: &OpContext, name: &str) -> Result<EngineView> {
         };
         failpoint!("root.proposed");
         let row = carry_out(&ctx, &row).await?;
-        Ok(EngineView::from_row(ctx.app(), row))
+        let mut tx = ctx.app().read().await?;
+        EngineView::seen(ctx.app(), &mut tx, row).await
     })
     .await
 }
@@ -94,7 +95,7 @@ pub async fn finish_pending(ctx: &OpContext, row: &EngineRow) -> Result<()> {
 /// of the two secrets is in force.
 async fn carry_out(ctx: &OpContext, row: &EngineRow) -> Result<EngineRow> {
     let app = ctx.app();
-    let proposal = pending(&*app.keys.get()?, row)?;
+    let proposal = pending(app, row).await?;
     let operation = Operation::RotateRoot { proposal: proposal.clone() };
     ask_background(app, row, operation, DEADLINE).await.map_err(|error| client_error(error, "name"))?;
     failpoint!("root.rotated");
@@ -110,10 +111,10 @@ async fn carry_out(ctx: &OpContext, row: &EngineRow) -> Result<EngineRow> {
     Ok(row)
 }
 
-fn pending(keys: &Keys, row: &EngineRow) -> Result<Value> {
+async fn pending(app: &App, row: &EngineRow) -> Result<Value> {
     let id = row.id.to_string();
     let sealed = row.pending_encrypted.as_deref().unwrap_or_default();
-    let plain = keys.barrier.open(&config_record(&id, row.config_version + 1), sealed)?;
+    let plain = open_record(app, &config_record(&id, row.config_version + 1), sealed).await?;
     serde_json::from_slice(&plain).map_err(|_| corrupt("engines", "pending_encrypted", &id))
 }
 

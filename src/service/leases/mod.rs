@@ -4,18 +4,21 @@
 //! Who asked for a lease may see and end it; who may `renew` or `revoke` at its path may do that with any lease there;
 //! administration of `leases` sees and ends all.
 
+mod fresh;
 mod issue;
+mod make;
 mod reaper;
 mod rehearsal;
 mod renew;
+mod repeat;
 mod revoke;
 mod revoker;
 
-pub(super) use issue::open_credentials;
 pub use issue::{IssueCredentials, IssuedLease, issue};
 pub use reaper::{Reaped, Reaping, reap};
 pub(super) use rehearsal::rehearse;
 pub use renew::{Renewed, renew};
+pub(super) use repeat::open_credentials;
 pub use revoke::{RevokeSelection, revoke, revoke_many};
 pub use revoker::Revokers;
 
@@ -103,6 +106,11 @@ impl LeaseView {
 /// The name that a lease's sealed credentials are bound to.
 fn credentials_record(id: &str) -> RecordName<'_> {
     RecordName { table: "leases", column: "credentials", id, version: 0 }
+}
+
+/// Whether a lease is that of a rehearsal, whose role is not saved yet, or is another one still.
+fn is_rehearsal(row: &LeaseRow) -> bool {
+    row.secret_id.is_nil()
 }
 
 /// What a caller may do with one lease.

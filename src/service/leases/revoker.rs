@@ -6,7 +6,7 @@ use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::engines::{ask_background, open_role, recorded};
 use super::super::ledger::{Attempt, Change};
-use super::{about, store};
+use super::{about, is_rehearsal, store};
 use crate::engine::CallError;
 use crate::error::Result;
 use crate::failpoint::failpoint;
@@ -18,7 +18,7 @@ use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
 use parking_lot::Mutex;
 use secrethub_engine::wire::{Done, Operation};
-use secrethub_engine::{ErrorKind, Revocation};
+use secrethub_engine::{EngineError, Revocation};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -47,6 +47,13 @@ pub struct Failed {
     silent: bool,
 }
 
+impl From<&CallError> for Failed {
+    fn from(error: &CallError) -> Self {
+        let silent = !matches!(error, CallError::Engine(error) if !error.is_passing());
+        Self { message: recorded(error), silent }
+    }
+}
+
 impl Failed {
     fn silent(message: impl Into<String>) -> Self {
         Self { message: message.into(), silent: true }
@@ -73,18 +80,94 @@ pub async fn attempt(
     let app = ctx.app();
     let revocations = describe(app, &rows).await?;
     failpoint!("revoke.claimed");
-    let answer = ask_background(app, engine, Operation::Revoke { revocations }, DEADLINE).await;
+    let mut answers = ask_target(app, engine, revocations).await;
+    end_without_role(app, engine, &rows, &mut answers).await;
     failpoint!("revoke.revoked");
-    let outcomes = match answer {
-        Ok(answer) => read(answer, rows.len()),
-        Err(error) => {
-            let silent = !matches!(&error, CallError::Engine(error) if error.kind != ErrorKind::Retry);
-            vec![Err(Failed { message: recorded(&error), silent }); rows.len()]
-        }
-    };
-    let rows = Arc::new(rows.into_iter().zip(outcomes).collect::<Vec<_>>());
-    settle!(record(ctx, engine, Arc::clone(&rows)))?;
-    Ok(rows.iter().map(|(row, outcome)| (row.lease_id, outcome.clone())).collect())
+    let outcomes = answers.iter().map(|answer| answer.as_ref().map(drop).map_err(Failed::from));
+    record_all(ctx, engine, rows.into_iter().zip(outcomes).collect()).await
+}
+
+async fn record_all(
+    ctx: &OpContext,
+    engine: &EngineRow,
+    attempted: Vec<(LeaseRow, Outcome)>,
+) -> Result<HashMap<Uuid, Outcome>> {
+    let attempted = Arc::new(attempted);
+    settle!(record(ctx, engine, Arc::clone(&attempted)))?;
+    Ok(attempted.iter().map(|(row, outcome)| (row.lease_id, outcome.clone())).collect())
+}
+
+/// How a rehearsal's lease ended.
+pub(super) enum RehearsalEnd {
+    Revoked,
+    /// Revoked too, but only by its id: this is what was said to revoking it as the role wants it.
+    OnlyWithoutRole(EngineError),
+    /// It is due again.
+    NotRevoked(String),
+}
+
+/// Revokes a claimed lease of a rehearsal as one of the role would be, and records what came of it.
+///
+/// # Errors
+/// As [`attempt`].
+pub(super) async fn end_rehearsal(
+    ctx: &OpContext,
+    engine: &EngineRow,
+    row: LeaseRow,
+    role: Value,
+) -> Result<RehearsalEnd> {
+    let app = ctx.app();
+    let rows = vec![row];
+    let revocations = rows.iter().map(|row| revocation(row, Some(role.clone()))).collect();
+    failpoint!("revoke.claimed");
+    let mut answers = ask_target(app, engine, revocations).await;
+    let said = answers.first().cloned();
+    end_without_role(app, engine, &rows, &mut answers).await;
+    failpoint!("revoke.revoked");
+    let outcomes = answers.iter().map(|answer| answer.as_ref().map(drop).map_err(Failed::from));
+    let recorded = record_all(ctx, engine, rows.into_iter().zip(outcomes).collect()).await?;
+    Ok(match (said, recorded.into_values().next()) {
+        (Some(Err(CallError::Engine(error))), Some(Ok(()))) => RehearsalEnd::OnlyWithoutRole(error),
+        (_, Some(Err(failed))) => RehearsalEnd::NotRevoked(failed.message),
+        _ => RehearsalEnd::Revoked,
+    })
+}
+
+/// One answer for each.
+async fn ask_target(
+    app: &App,
+    engine: &EngineRow,
+    revocations: Vec<Revocation<Value>>,
+) -> Vec<Result<(), CallError>> {
+    let wanted = revocations.len();
+    match ask_background(app, engine, Operation::Revoke { revocations }, DEADLINE).await {
+        Ok(answer) => read(answer, wanted),
+        Err(error) => vec![Err(error); wanted],
+    }
+}
+
+/// A role that is only rehearsed may be one that cannot be revoked by, and will never be put right: what the target refuses of it is ended
+/// by the lease's id alone.
+async fn end_without_role(
+    app: &App,
+    engine: &EngineRow,
+    rows: &[LeaseRow],
+    answers: &mut [Result<(), CallError>],
+) {
+    let refused: Vec<usize> = (0..answers.len())
+        .filter(|place| {
+            let answer = matches!(&answers[*place], Err(CallError::Engine(error)) if !error.is_passing());
+            answer && rows.get(*place).is_some_and(is_rehearsal)
+        })
+        .collect();
+    if refused.is_empty() {
+        return;
+    }
+    let of = |place: &usize| Revocation { lease_id: rows[*place].lease_id, handle: None, role: None };
+    let again = ask_target(app, engine, refused.iter().map(of).collect()).await;
+    for (place, answer) in refused.into_iter().zip(again) {
+        answers[place] = answer;
+    }
 }
 
 /// What the engine is told of each lease; the role as it is now, if it is still there.
@@ -105,27 +188,24 @@ async fn describe(app: &App, rows: &[LeaseRow]) -> Result<Vec<Revocation<Value>>
         };
         roles.insert(row.secret_id, role);
     }
-    let of = |row: &LeaseRow| Revocation {
-        lease_id: row.lease_id,
-        // as long as nothing was issued for certain, it is empty
-        handle: Some(row.engine_metadata.0.clone()).filter(|handle| handle != &json!({})),
-        role: roles.get(&row.secret_id).cloned().flatten(),
-    };
-    Ok(rows.iter().map(of).collect())
+    Ok(rows.iter().map(|row| revocation(row, roles.get(&row.secret_id).cloned().flatten())).collect())
 }
 
-fn read(answer: Value, wanted: usize) -> Vec<Outcome> {
+fn revocation(row: &LeaseRow, role: Option<Value>) -> Revocation<Value> {
+    // as long as nothing was issued for certain, it is empty
+    let handle = Some(row.engine_metadata.0.clone()).filter(|handle| handle != &json!({}));
+    Revocation { lease_id: row.lease_id, handle, role }
+}
+
+fn read(answer: Value, wanted: usize) -> Vec<Result<(), CallError>> {
     let done: Vec<Done> = serde_json::from_value(answer).unwrap_or_default();
     if done.len() != wanted {
         let message = "the engine's answer is not what an engine answers: report it to its author";
-        return vec![Err(Failed { message: message.to_owned(), silent: false }); wanted];
+        return vec![Err(CallError::Engine(EngineError::refused(message))); wanted];
     }
     let outcome = |done| match done {
         Done::Ok => Ok(()),
-        Done::Error(error) => Err(Failed {
-            message: super::super::input::shown_long(&error.to_string()),
-            silent: error.kind == ErrorKind::Retry,
-        }),
+        Done::Error(error) => Err(CallError::Engine(error)),
     };
     done.into_iter().map(outcome).collect()
 }

@@ -2,6 +2,7 @@
 
 mod initialize;
 mod keys;
+mod records;
 mod rekey;
 mod rekey_state;
 mod rotation;
@@ -9,6 +10,7 @@ mod unseal;
 
 pub use initialize::{Initialized, initialize, initialize_with};
 pub use keys::{KeySlot, Keys};
+pub(super) use records::{know_key, open_record};
 pub use rekey::{cancel_rekey, confirm_rekey, rekey_status, start_rekey, submit_rekey_share};
 pub use rekey_state::RekeyStatus;
 pub(super) use rotation::refresh_keyring;

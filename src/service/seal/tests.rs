@@ -1,6 +1,7 @@
 //! The seal over a running node, with a second node on the same store where it takes two.
 
 use super::*;
+use crate::crypto::barrier::RecordName;
 use crate::error::ErrorCode;
 use crate::model::clock::{Clock, ManualClock};
 use crate::model::paths::SecretPath;
@@ -362,4 +363,21 @@ async fn a_keyring_with_nothing_new_is_left_alone() {
     rotate_encryption_key(&first.ctx).await.unwrap();
     refresh_keyring(&second.app).await.unwrap();
     assert_eq!(second.app.keys.get().unwrap().barrier.keyring().active().version(), 2);
+}
+
+#[tokio::test]
+async fn a_record_of_a_key_that_another_node_made_opens() {
+    let store = Store::new();
+    let first = Node::start(&store).await;
+    let second = first.another(&store).await;
+    rotate_encryption_key(&first.ctx).await.unwrap();
+    let name = RecordName { table: "t", column: "c", id: "1", version: 1 };
+    let sealed = first.app.keys.get().unwrap().barrier.seal(&name, b"text").unwrap();
+    let opened = open_record(&second.app, &name, &sealed).await.unwrap();
+    assert_eq!(opened.as_slice(), b"text");
+    let known = second.app.keys.get().unwrap();
+    open_record(&second.app, &name, &sealed).await.unwrap();
+    assert!(Arc::ptr_eq(&known, &second.app.keys.get().unwrap()), "a known key asks for no other");
+    let elsewhere = RecordName { version: 2, ..name };
+    assert_eq!(open_record(&second.app, &elsewhere, &sealed).await.unwrap_err().code(), ErrorCode::Internal);
 }

@@ -1,10 +1,9 @@
 //! Static secrets whose value an engine's account has: made, written by rotations only, and refused to everyone else.
 
-use super::super::cache::Effect;
 use super::super::ledger::Change;
 use super::super::seal::Keys;
 use super::settings::{next_rotation, parse_schedule};
-use super::write::{DEFAULT_MAX_VERSIONS, Writing, append, current_object};
+use super::write::{Writing, append, current_object};
 use super::{SecretView, absent};
 use crate::error::{Error, Result};
 use crate::model::audit::AuditEvent;
@@ -14,8 +13,7 @@ use crate::storage::db::Tx;
 use crate::storage::secrets as store;
 use crate::storage::secrets::SecretRow;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
-use sqlx::types::Json;
+use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -39,21 +37,8 @@ impl BoundSecret<'_> {
             parse_schedule(schedule).map_err(|error| error.at_field("schedule"))?;
         }
         let before = store::find_for_update(tx, self.path.as_str()).await?;
-        let mut row = before.clone().unwrap_or_else(|| SecretRow {
-            id: Uuid::new_v4(),
-            secret_path: self.path.as_str().to_owned(),
-            secret_type: "static".to_owned(),
-            version: 0,
-            metadata: Json(json!({})),
-            description: None,
-            max_versions: DEFAULT_MAX_VERSIONS,
-            rotation_enabled: false,
-            rotation_schedule: None,
-            last_rotated_at: None,
-            next_rotation_at: None,
-            created_by: Some(self.author),
-            created_at: self.now,
-            updated_at: self.now,
+        let mut row = before.clone().unwrap_or_else(|| {
+            SecretRow::fresh(Uuid::new_v4(), self.path.as_str(), "static", &self.author, self.now)
         });
         if row.secret_type != "static" {
             return Err(Error::conflict("a dynamic role is bound to no account: choose another path"));
@@ -71,40 +56,47 @@ impl BoundSecret<'_> {
     }
 }
 
-/// Stores a value in which these keys have these texts; what else the current value has stays.
+/// A password that becomes part of a bound secret's value.
+pub struct NewPassword {
+    pub keys: Arc<Keys>,
+    /// The keys of the value that hold the account's name and the password, and these.
+    pub values: [(String, String); 2],
+    pub author: String,
+    pub now: DateTime<Utc>,
+    pub event: AuditEvent,
+    /// Whether the target has it for certain. Otherwise the version before is kept too, and it is not called a rotation.
+    pub in_force: bool,
+    /// Whether the keyring has been read anew for it.
+    pub last: bool,
+}
+
+/// Stores a value in which the keys have their texts; what else the current value has stays. `None`, and nothing done: the
+/// current value is sealed with a data key that this node has to read first, outside of the change.
 ///
 /// # Errors
 /// `NOT_FOUND` if the secret is gone.
-pub async fn store_rotated(
+pub async fn store_password(
     tx: &mut Tx,
-    keys: &Arc<Keys>,
     secret_id: Uuid,
-    values: [(String, String); 2],
-    now: DateTime<Utc>,
-    event: AuditEvent,
-) -> Result<Change<SecretView>> {
-    let row = store::by_id(tx, secret_id).await?.ok_or_else(absent)?;
+    new: NewPassword,
+) -> Result<Option<Change<SecretView>>> {
+    let NewPassword { keys, values, author, now, event, in_force, last } = new;
+    let mut row = store::by_id(tx, secret_id).await?.ok_or_else(absent)?;
     let path = SecretView::from_row(&row)?.path;
-    let mut object = current_object(tx, keys, &row).await?;
+    let Some(mut object) = current_object(tx, &keys, &row, last).await? else { return Ok(None) };
     for (key, text) in values {
         object.insert(key, Value::String(text));
     }
     let plain = Zeroizing::new(serde_json::to_vec(&object).map_err(Error::internal)?);
-    let mut row = row;
-    row.last_rotated_at = Some(now);
-    row.next_rotation_at = next_rotation(&row, now)?;
+    if in_force {
+        row.last_rotated_at = Some(now);
+        row.next_rotation_at = next_rotation(&row, now)?;
+    } else if row.max_versions == 1 {
+        row.max_versions = 2;
+    }
     let note = event.event_data.clone();
-    let writing = Writing {
-        path: path.clone(),
-        expected_version: None,
-        keys: Arc::clone(keys),
-        now,
-        author: "rotation".to_owned(),
-        event,
-    };
-    let change = append(tx, writing, row, &plain, note).await?;
-    debug_assert!(change.effects.contains(&Effect::Secret(path)));
-    Ok(change)
+    let writing = Writing { path, expected_version: None, keys, now, author, event };
+    append(tx, writing, row, &plain, note).await.map(Some)
 }
 
 /// Only rotations write what an account of a target has.

@@ -9,19 +9,17 @@ mod settings;
 mod versions;
 mod write;
 
-pub(super) use bound::{BoundSecret, store_rotated};
+pub(super) use bound::{BoundSecret, NewPassword, store_password};
 pub use list::{ListSecrets, list};
 pub use read::{Opened, SecretValue, VersionView, by_id, find, open, read, versions};
 pub use settings::{RotationInput, UpdateSettings, update_settings};
 pub use versions::{delete, destroy, restore, rollback};
+pub(super) use write::key_still_missing;
 pub use write::{PatchSecret, PutSecret, patch, put};
 
-use super::App;
 use super::context::Access;
 use super::ledger::Attempt;
-use super::seal::Keys;
-use crate::crypto::barrier::{OpenError, RecordName};
-use crate::crypto::memory::Secret;
+use crate::crypto::barrier::RecordName;
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
@@ -100,25 +98,6 @@ impl SecretView {
 /// The name that a version's ciphertext is bound to.
 pub(super) fn record_name(secret_id: &str, version: i64) -> RecordName<'_> {
     RecordName { table: "secret_versions", column: "encrypted_data", id: secret_id, version }
-}
-
-/// Opens a version's ciphertext. If another node has added the key it is sealed with, the keyring is read again.
-async fn open_version(app: &App, keys: &Keys, id: Uuid, version: i64, sealed: &[u8]) -> Result<Secret> {
-    let id = id.to_string();
-    let name = record_name(&id, version);
-    let error = match keys.barrier.open(&name, sealed) {
-        Ok(plain) => return Ok(plain),
-        Err(OpenError::UnknownKeyVersion(_)) => {
-            super::seal::refresh_keyring(app).await?;
-            match app.keys.get()?.barrier.open(&name, sealed) {
-                Ok(plain) => return Ok(plain),
-                Err(error) => error,
-            }
-        }
-        Err(error) => error,
-    };
-    tracing::error!(secret_id = %id, version, %error, "a stored version does not open");
-    Err(error.into())
 }
 
 /// What a caller may do with one path.

@@ -3,7 +3,8 @@
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::Attempt;
 use super::super::paging::{Connection, Cursor, PageRequest};
-use super::{Rights, SecretView, about, absent, current, forbidden, open_version};
+use super::super::seal::open_record;
+use super::{Rights, SecretView, about, absent, current, forbidden, record_name};
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::paths::SecretPath;
@@ -135,7 +136,8 @@ async fn current_value(access: &Access, row: &CurrentRow) -> Result<Option<Secre
 }
 
 async fn decrypt(access: &Access, id: Uuid, version: i64, sealed: &[u8]) -> Result<SecretValue> {
-    let plain = open_version(access.app(), &access.keys, id, version, sealed).await?;
+    let secret_id = id.to_string();
+    let plain = open_record(access.app(), &record_name(&secret_id, version), sealed).await?;
     let data = serde_json::from_slice(&plain)
         .map_err(|_| corrupt("secret_versions", "encrypted_data", &format!("{id} version {version}")))?;
     Ok(SecretValue { version, data })

@@ -21,9 +21,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Versions kept of a new secret.
-pub const DEFAULT_MAX_VERSIONS: i64 = 10;
-
 /// A value to store.
 pub struct PutSecret {
     pub path: SecretPath,
@@ -72,6 +69,10 @@ impl Writing {
             event,
         }
     }
+
+    fn fresh_secret(&self) -> SecretRow {
+        SecretRow::fresh(Uuid::new_v4(), self.path.as_str(), "static", &self.author, self.now)
+    }
 }
 
 /// Stores a value as a new version.
@@ -105,7 +106,7 @@ async fn put_once(
             Box::pin(async move {
                 let before = store::find_for_update(tx, writing.path.as_str()).await?;
                 expect(before.as_ref(), writing.expected_version)?;
-                let row = before.unwrap_or_else(|| fresh_row(&writing));
+                let row = before.unwrap_or_else(|| writing.fresh_secret());
                 add_version(tx, writing, row, &plain, extras, json!({})).await
             })
         })
@@ -243,7 +244,7 @@ fn nothing_done() -> Change<Option<SecretView>> {
     Change { value: None, events: Vec::new(), effects: Vec::new() }
 }
 
-pub(super) fn key_still_missing() -> Error {
+pub fn key_still_missing() -> Error {
     Error::internal("a change that had its last try asked for another")
 }
 
@@ -273,33 +274,23 @@ async fn live_value(
     serde_json::from_slice(&plain).map(Some).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
 }
 
-/// The current value as far as there is one: empty before the first version, and for one that is deleted or destroyed.
-pub(super) async fn current_object(tx: &mut Tx, keys: &Keys, row: &SecretRow) -> Result<Map<String, Value>> {
+/// The current value as far as there is one: empty before the first version, and for one that is deleted or destroyed. `None`: as
+/// [`live_value`].
+pub(super) async fn current_object(
+    tx: &mut Tx,
+    keys: &Keys,
+    row: &SecretRow,
+    last: bool,
+) -> Result<Option<Map<String, Value>>> {
     let stored = store::version(tx, row.id, row.version).await?;
     let live = stored.filter(|stored| stored.deleted_at.is_none() && !stored.destroyed);
-    let Some(sealed) = live.and_then(|stored| stored.encrypted_data) else { return Ok(Map::new()) };
+    let Some(sealed) = live.and_then(|stored| stored.encrypted_data) else { return Ok(Some(Map::new())) };
     let id = row.id.to_string();
-    let plain = keys.barrier.open(&record_name(&id, row.version), &sealed)?;
-    serde_json::from_slice(&plain).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
-}
-
-fn fresh_row(writing: &Writing) -> SecretRow {
-    SecretRow {
-        id: Uuid::new_v4(),
-        secret_path: writing.path.as_str().to_owned(),
-        secret_type: "static".to_owned(),
-        version: 0,
-        metadata: Json(json!({})),
-        description: None,
-        max_versions: DEFAULT_MAX_VERSIONS,
-        rotation_enabled: false,
-        rotation_schedule: None,
-        last_rotated_at: None,
-        next_rotation_at: None,
-        created_by: Some(writing.author.clone()),
-        created_at: writing.now,
-        updated_at: writing.now,
-    }
+    let plain = match keys.barrier.open(&record_name(&id, row.version), &sealed) {
+        Err(OpenError::UnknownKeyVersion(_)) if !last => return Ok(None),
+        opened => opened?,
+    };
+    serde_json::from_slice(&plain).map(Some).map_err(|_| corrupt("secret_versions", "encrypted_data", &id))
 }
 
 /// Compare and swap: the check before any change.

@@ -1,6 +1,7 @@
 //! Leases without a target: the engine's plugin is not there, so what is issued fails after its lease began.
 
 mod ends;
+mod unbinding;
 
 use super::super::leases::{self, IssueCredentials, LeaseView, ListFilter};
 use super::*;
@@ -78,22 +79,8 @@ impl Scene {
             updated_at: now,
         };
         change(&mut engine, &mut role);
-        let secret = SecretRow {
-            id: secret_id,
-            secret_path: PATH.to_owned(),
-            secret_type: "dynamic_role".to_owned(),
-            version: 1,
-            metadata: Json(json!({})),
-            description: None,
-            max_versions: 0,
-            rotation_enabled: false,
-            rotation_schedule: None,
-            last_rotated_at: None,
-            next_rotation_at: None,
-            created_by: None,
-            created_at: now,
-            updated_at: now,
-        };
+        let secret =
+            SecretRow { version: 1, ..SecretRow::fresh(secret_id, PATH, "dynamic_role", "test", now) };
         let mut tx = shown(node.app.db.begin().await);
         shown(engines::insert(&mut tx, &engine).await);
         shown(secret_store::insert(&mut tx, &secret).await);

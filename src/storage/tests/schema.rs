@@ -36,7 +36,7 @@ async fn tables_and_columns_are_the_same_on_both() {
 
 /// PostgreSQL names a partition's indexes after their columns: `audit_logs_default_sequence_number_idx` is that of refusals.
 /// Statements in the form that the storage sends or will send, and the index that each must use without sorting.
-const PLANS: [(&str, &str, &str); 23] = [
+const PLANS: [(&str, &str, &str); 24] = [
     (
         "SELECT id FROM secrets WHERE secret_path >= 'a' AND secret_path < 'b' ORDER BY secret_path LIMIT 9",
         "secrets_secret_path_key",
@@ -63,6 +63,11 @@ const PLANS: [(&str, &str, &str); 23] = [
         "SELECT lease_id FROM leases WHERE engine_id = $1 AND due_at <= '2026-01-01' ORDER BY due_at LIMIT 9",
         "leases_due",
         "leases_due",
+    ),
+    (
+        "SELECT last_revocation_error, expires_at FROM leases WHERE engine_id = $1 AND state = 'revoking' AND last_revocation_error IS NOT NULL ORDER BY expires_at LIMIT 1",
+        "leases_refused",
+        "leases_refused",
     ),
     ("SELECT name FROM engines WHERE pending_encrypted IS NOT NULL", "engines_pending", "engines_pending"),
     (

@@ -105,6 +105,75 @@ async fn bad_roles() {
     refused_at(&server.put_role("prod.db.bad", "main", ttl).await, "input.defaultTtlSeconds");
 }
 
+/// What only a real revocation shows: the statements of the role run, and one that the target refuses then is the role's mistake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_revokes_by_the_roles_own_statements() {
+    let (server, target) = dev_with_postgres().await;
+    target.run("CREATE TABLE ended (name text)").await;
+    let put = async |statement: &str| {
+        let config = json!({ "groups": [GROUP], "revocation_statements": [statement] });
+        server.put_role("prod.db.own", "main", json!({ "config": config, "rehearse": true })).await
+    };
+    put("INSERT INTO ended VALUES ({{name_literal}})").await.ok();
+    let ended = target.texts("SELECT name FROM ended").await;
+    assert_eq!(ended.len(), 1, "once, and not rolled back: {ended:?}");
+    assert!(target.users().await.is_empty());
+
+    // the check, in which the account can log in still, does not find it
+    let refused = put(
+        "DO $$BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {{name_literal}} AND NOT rolcanlogin) \
+         THEN RAISE 'never to be revoked'; END IF; END$$",
+    )
+    .await;
+    refused_at(&refused, "input.config.revocation_statements[0]");
+    assert!(refused.message().contains("never to be revoked"), "{}", refused.body);
+    assert!(refused.message().contains("when revoking"), "{}", refused.body);
+    assert!(target.users().await.is_empty(), "nothing is left on the target");
+    assert_eq!(server.live().await.1, 0, "nor a lease");
+    let query =
+        "{ auditEvents(filter: { secretPathPrefix: \"prod.db.own\" }) { nodes { eventType eventData } } }";
+    let events = server.as_root(query, json!({})).await.ok()["auditEvents"]["nodes"].take();
+    let issued =
+        events.as_array().unwrap().iter().filter(|event| event["eventType"] == "secret.dynamic_issued");
+    let rehearsed: Vec<_> = issued.map(|event| event["eventData"]["rehearsal"].clone()).collect();
+    assert_eq!(rehearsed, [json!(true), json!(true)], "{events}");
+    // the role is as it was
+    assert!(target.works(&server.issue("prod.db.own").await["credentials"]).await);
+}
+
+/// Leases and bound accounts of one target are not looked for on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_with_leases_does_not_move_to_another_target() {
+    let (server, target) = dev_with_postgres().await;
+    let update = async |change: Value| {
+        let mut config = target.config();
+        config["host"] = json!("localhost");
+        let mut input = json!({ "name": "main", "kind": "postgresql", "config": config });
+        for (key, value) in change.as_object().unwrap() {
+            input[key] = value.clone();
+        }
+        server.mutate(&server.root, "updateEngine", "EnableEngineInput", input, "engine { config }").await
+    };
+    let issued = server.issue(PG).await;
+    let refused = update(json!({})).await;
+    refused.refused("CONFLICT");
+    assert!(
+        refused.message().contains("host") && refused.message().contains("sameTarget"),
+        "{}",
+        refused.body
+    );
+    // what does not say which target it is can be changed
+    let mut config = target.config();
+    config["max_connections"] = json!(4);
+    update(json!({ "config": config })).await.ok();
+    let moved = update(json!({ "sameTarget": true })).await.ok();
+    assert_eq!(moved["updateEngine"]["engine"]["config"]["host"], "localhost");
+    let lease = server.revoke_as(&server.root, lease_id(&issued)).await.ok()["revokeLease"]["lease"].take();
+    assert_eq!(lease["state"], "REVOKED");
+    assert!(!target.works(&issued["credentials"]).await);
+    update(json!({ "config": target.config() })).await.ok();
+}
+
 /// A revocation that the target refuses is shown, retried, and succeeds when the reason is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_revocation_is_visible_and_not_given_up() {
@@ -122,14 +191,22 @@ async fn a_refused_revocation_is_visible_and_not_given_up() {
     assert!(complaint.contains("accounts"), "{complaint}");
     assert!(!complaint.contains(text(&issued, "/credentials/password")) && !complaint.contains(PASSWORD));
     assert!(!target.works(&issued["credentials"]).await, "nobody logs in while the rest is retried");
+    // its health says so, though the target answers
+    let health = server.engine("main").await["health"].take();
+    assert_eq!(health["status"], "DEGRADED", "{health}");
+    assert!(text(&health, "/lastError").contains("accounts"), "{health}");
+    assert!(!health.to_string().contains(text(&issued, "/credentials/password")));
     // others are revoked meanwhile
     server.put_role("prod.db.plain", "main", json!({})).await.ok();
     let other = server.issue("prod.db.plain").await;
     let other = server.revoke_as(&server.root, lease_id(&other)).await.ok();
     assert_eq!(other["revokeLease"]["lease"]["state"], "REVOKED");
+    assert_eq!(server.engine("main").await["health"]["status"], "DEGRADED", "one is not revoked still");
     target.run("ALTER TABLE elsewhere RENAME TO accounts").await;
     let ended = server.revoked(lease_id(&issued), Duration::from_secs(20)).await;
     assert_eq!(ended["lastRevocationError"], Value::Null, "{ended}");
+    let health = server.engine("main").await["health"].take();
+    assert_eq!((&health["status"], &health["lastError"]), (&json!("HEALTHY"), &Value::Null));
     assert!(target.users().await.is_empty());
 }
 

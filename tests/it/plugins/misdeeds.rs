@@ -2,7 +2,7 @@
 
 use super::*;
 use secrethub::engine::HealthStatus;
-use secrethub_engine::ErrorKind;
+use secrethub_engine::{ErrorKind, Revocation};
 
 /// One deed; another target is asked all the while.
 async fn misdeed(deed: &str) {
@@ -63,21 +63,31 @@ async fn a_panic_fails_its_call_only() {
     assert_eq!(pid(&engines, &target).await, first);
 }
 
+/// One of the plugin's two threads is held for good. A call that the target keeps waiting is answered all the same, so this is no
+/// slow target.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hung_calls_fail_at_their_deadline_and_then_end_their_process() {
+async fn a_call_that_hangs_fails_at_its_deadline_and_then_ends_its_process() {
     let engines = engines();
     let target = plain();
     let first = pid(&engines, &target).await;
-    // one of its two threads is held, and the other still says so
-    let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
-    assert!(outcome.is_err(), "{outcome:?}");
-    // both are: nobody answers any more
+    let slow = ask(&engines, &target, role("sleep", "60000"), Duration::from_millis(200)).await;
+    assert!(matches!(&slow, Err(CallError::Engine(error)) if error.kind == ErrorKind::Retry), "{slow:?}");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(pid(&engines, &target).await, first, "a slow target is no reason to end a process");
+
     let started = std::time::Instant::now();
-    let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
-    assert!(is_unavailable(&outcome), "{outcome:?}");
-    assert!(started.elapsed() < Duration::from_secs(3), "the deadline is kept");
-    gone(first).await;
+    let (other, hung) =
+        tokio::join!(ask(&engines, &target, role("sleep", "60000"), Duration::from_secs(60)), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
+            assert!(started.elapsed() < Duration::from_secs(3), "the deadline is kept");
+            outcome
+        });
+    assert!(is_unavailable(&hung), "{hung:?}");
+    assert!(is_unavailable(&other), "what else is under way may be tried again: {other:?}");
     assert!(started.elapsed() > Duration::from_secs(5), "it had its grace");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    gone(first).await;
     assert_ne!(pid_again(&engines, &target).await, first);
 }
 
@@ -133,4 +143,40 @@ async fn a_target_that_is_down_is_asked_now_and_then() {
     assert!(both.0.is_ok() && is_unavailable(&both.1), "one finds out: {both:?}");
     assert_eq!(engines.is_open(target.id), None);
     assert_eq!(engines.health(target.id).status, HealthStatus::Healthy);
+}
+
+/// The answer to many revocations is one for each; a target that is down is in all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revocations_that_all_fail_for_want_of_a_target_count_too() {
+    let engines = engines();
+    let target = plain();
+    let revoke = |deeds: &[&str]| Operation::Revoke {
+        revocations: deeds
+            .iter()
+            .map(|deed| Revocation {
+                lease_id: Uuid::new_v4(),
+                handle: None,
+                role: Some(json!({ "do": deed })),
+            })
+            .collect(),
+    };
+    for _ in 0..6 {
+        ask(&engines, &target, revoke(&["retry", "nothing"]), PATIENCE).await.unwrap();
+    }
+    assert_eq!(engines.health(target.id).status, HealthStatus::Healthy, "one of two is an answer");
+    for _ in 0..5 {
+        // after a failed issue, as in an outage: it must not be taken for a sign of life
+        let issue = ask(&engines, &target, role("retry", ""), PATIENCE).await;
+        let revoked = ask(&engines, &target, revoke(&["retry", "retry"]), PATIENCE).await;
+        if engines.is_open(target.id).is_some() {
+            break;
+        }
+        assert!(issue.is_err() && revoked.is_ok());
+        assert_eq!(engines.health(target.id).status, HealthStatus::Degraded);
+    }
+    let health = engines.health(target.id);
+    assert_eq!(
+        (health.status, health.last_error.as_deref()),
+        (HealthStatus::Down, Some("the target is down"))
+    );
 }

@@ -131,7 +131,7 @@ impl Batch<'_> {
     }
 
     fn fail(&mut self, name: &str, failure: Failure) {
-        self.failed.insert(name.to_owned(), failure.refusal().error);
+        self.failed.insert(name.to_owned(), failure.error);
         self.standing.retain(|other| other != name);
     }
 

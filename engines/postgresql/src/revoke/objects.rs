@@ -2,12 +2,12 @@
 
 use super::{Batch, Plan};
 use crate::engine::EXCLUSIVELY;
-use crate::failure::{Result as StepResult, repeat};
+use crate::failure::{Failure, Result as StepResult, repeat};
 use crate::link::Link;
 use crate::members;
-use crate::statements::{Subject, identifier};
+use crate::statements::{Statement, Subject, identifier};
 use chrono::DateTime;
-use secrethub_engine::Result;
+use secrethub_engine::{EngineError, ErrorKind, Result};
 use std::collections::HashSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -53,6 +53,7 @@ impl Batch<'_> {
             match engine.run_foreign(&plan.database, "", &statements).await {
                 // what they were about is gone with its database
                 Err(failure) if failure.is(&SqlState::INVALID_CATALOG_NAME) => {}
+                Err(failure) if failure.is_answer() => return Err(blamed(failure, &statements)),
                 done => done?,
             }
         }
@@ -92,6 +93,20 @@ impl Batch<'_> {
         })
         .await
     }
+}
+
+/// What the target refuses of the role's own statements is the role's to put right, whatever the target calls it.
+fn blamed(mut failure: Failure, statements: &[Statement]) -> Failure {
+    let said = |statement: &Statement| {
+        let message = failure.error.message.strip_prefix(&statement.field)?.strip_prefix(": ")?;
+        Some(EngineError::bad_input(&statement.field, message))
+    };
+    if failure.error.kind == ErrorKind::Refused
+        && let Some(error) = statements.iter().find_map(said)
+    {
+        failure.error = error;
+    }
+    failure
 }
 
 async fn reassign(link: &mut Link, name: &str, owner: Option<&str>) -> StepResult<()> {
