@@ -2,6 +2,7 @@
 
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
+use super::super::seal::open_record;
 use super::super::tokens;
 use super::authority_input::{AuthorityInput, ImportInput};
 use super::issue::{insert, row_of, row_of_facts, signed};
@@ -184,11 +185,8 @@ pub async fn complete_intermediate(
             pending_store::by_id(&mut tx, id).await?
         };
         let pending = pending.ok_or_else(no_such_request)?;
-        let plain = access
-            .keys
-            .barrier
-            .open(&key_record(&id.to_string()), &pending.private_key_encrypted)
-            .map_err(Error::from)?;
+        let sealed = &pending.private_key_encrypted;
+        let plain = open_record(access.app(), &key_record(&id.to_string()), sealed).await?;
         let key = SigningKey::from_pkcs8_der(&plain)?;
         let made = from_outside(&access, certificate_pem, chain_pem, key).await?;
         keep(&access, &decision, made, make_default, Some(id)).await

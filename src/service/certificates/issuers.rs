@@ -1,9 +1,8 @@
 //! Authorities as they sign: opened once, and kept as long as the keyring is in memory.
 
 use super::super::App;
-use super::super::seal::refresh_keyring;
+use super::super::seal::open_record;
 use super::key_record;
-use crate::crypto::barrier::OpenError;
 use crate::crypto::x509::certificate::{Issuer, Urls};
 use crate::crypto::x509::facts;
 use crate::crypto::x509::keys::SigningKey;
@@ -115,13 +114,7 @@ pub async fn open_key(app: &App, row: &CertificateRow) -> Result<Zeroizing<Vec<u
         .private_key_encrypted
         .as_deref()
         .ok_or_else(|| corrupt("certificates", "private_key_encrypted", &id))?;
-    match app.keys.get()?.barrier.open(&key_record(&id), sealed) {
-        Err(OpenError::UnknownKeyVersion(_)) => {
-            refresh_keyring(app).await?;
-            Ok(app.keys.get()?.barrier.open(&key_record(&id), sealed)?)
-        }
-        opened => Ok(opened?),
-    }
+    open_record(app, &key_record(&id), sealed).await
 }
 
 /// Makes a key. RSA takes up to seconds, off the threads that serve.
