@@ -3,7 +3,7 @@
 use super::outside::{csr, openssl, read, request, try_openssl};
 use super::scene::Scene;
 use crate::support::{Store, text};
-use base64::Engine as _;
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -93,11 +93,10 @@ async fn of_keys_and_encodings(store: Store) {
 
 /// What is no good CSR, made of a good one.
 fn odd(scene: &Scene, good: &str) -> Vec<(&'static str, String)> {
-    let base64 = base64::engine::general_purpose::STANDARD;
     let body: String = good.lines().filter(|line| !line.starts_with("---")).collect();
-    let der = base64.decode(body).unwrap();
+    let der = BASE64.decode(body.as_bytes()).unwrap();
     let pem = |der: &[u8]| {
-        let text = base64.encode(der);
+        let text = BASE64.encode(der);
         let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
         format!("-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n", lines.join("\n"))
     };
