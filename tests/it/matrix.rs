@@ -4,6 +4,7 @@
 
 mod rows;
 
+use crate::certificates::outside::{Outside, csr};
 use crate::support::plugins::{postgresql_config, postgresql_section};
 use crate::support::postgres::PostgresServer;
 use crate::support::sql::Sql;
@@ -24,6 +25,13 @@ struct Scene {
     expired: String,
     revoked: String,
     names: BTreeMap<String, String>,
+    /// An authority that is not of this installation.
+    outside: Outside,
+}
+
+/// A PEM document within a text of a query.
+fn inline(pem: &str) -> String {
+    pem.replace('\n', "\\n")
 }
 
 impl Right {
@@ -115,7 +123,11 @@ impl Scene {
         let revoke = "mutation($token: String) { revokeToken(input: {token: $token}) { revoked } }";
         server.as_root(revoke, json!({"token": revoked})).await.ok();
         let mut names = set_engine(&server, &target).await;
+        let outside = Outside::new();
         names.extend([
+            ("csr", inline(&csr("/CN=m.example", &[]))),
+            ("outside", inline(&outside.certificate)),
+            ("outside_key", inline(&outside.key)),
             ("role_id", role_id),
             ("secret_id", secret_id),
             ("share", server.shares[0].clone()),
@@ -141,6 +153,7 @@ impl Scene {
             revoked,
             names: names.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             server,
+            outside,
             _target: target,
         };
         tokio::time::sleep(Duration::from_millis(1200)).await;
@@ -163,10 +176,18 @@ impl Scene {
             ("/submitRekeyShare/shares/0", "new_share"),
             ("/generateSecretId/accessor", "accessor"),
             ("/issueCredentials/lease/leaseId", "lease"),
+            ("/createRootCa/certificate/serialNumber", "ca"),
+            ("/requestIntermediateCa/requestId", "request"),
+            ("/issueCertificate/certificate/serialNumber", "serial"),
+            ("/issueCertificate/certificate/id", "certificate_node"),
+            ("/signCertificate/enrollment/enrollmentId", "enrollment"),
         ] {
             if let Some(value) = reply.data.pointer(pointer).and_then(Value::as_str) {
                 self.names.insert(name.to_owned(), value.to_owned());
             }
+        }
+        if let Some(csr) = reply.data.pointer("/requestIntermediateCa/csrPem").and_then(Value::as_str) {
+            self.names.insert("below".to_owned(), inline(&self.outside.sign_authority(csr)));
         }
     }
 }
@@ -222,7 +243,7 @@ async fn every_field_and_caller(store: Store) {
             callers.push((
                 "a token with the right",
                 Some(scene.by_right[&row.right.name()].clone()),
-                Want::Ok,
+                row.granted,
             ));
         }
         for (caller, token, want) in callers {

@@ -1,5 +1,6 @@
 //! The matrix: one row or more for every field, in an order in which each can succeed.
 
+mod certificates;
 mod engines;
 
 /// What a caller needs.
@@ -38,6 +39,8 @@ pub struct Row {
     pub without: Want,
     /// What a token gets that may list the secret and no more.
     pub lister: Option<Want>,
+    /// What a token with the right gets.
+    pub granted: Want,
     /// For what needs no token: what everybody gets.
     pub open: Want,
     /// For what needs no token: what everybody gets while the server is sealed.
@@ -48,7 +51,7 @@ const FORBIDDEN: Want = Want::Code("FORBIDDEN");
 const NOT_FOUND: Want = Want::Code("NOT_FOUND");
 
 fn open(field: &'static str, query: &'static str, open: Want, sealed: Want) -> Row {
-    Row { field, query, right: Right::Nobody, without: open, lister: None, open, sealed }
+    Row { field, query, right: Right::Nobody, without: open, lister: None, granted: Want::Ok, open, sealed }
 }
 
 fn any(field: &'static str, query: &'static str) -> Row {
@@ -60,7 +63,7 @@ fn area(area: &'static str, field: &'static str, query: &'static str) -> Row {
 }
 
 fn row(field: &'static str, query: &'static str, right: Right, without: Want) -> Row {
-    Row { field, query, right, without, lister: None, open: Want::Ok, sealed: Want::Ok }
+    Row { field, query, right, without, lister: None, granted: Want::Ok, open: Want::Ok, sealed: Want::Ok }
 }
 
 /// A change to a secret: who may not know of it is told that it is not there, who may list it that this is not allowed.
@@ -314,8 +317,16 @@ fn seal() -> Vec<Row> {
 
 /// All rows; the last one seals the server.
 pub fn all() -> Vec<Row> {
-    [queries(), secrets(), engines::queries(), engines::changes(), administration(), seal()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        queries(),
+        secrets(),
+        engines::queries(),
+        engines::changes(),
+        certificates::all(),
+        administration(),
+        seal(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -31,6 +31,8 @@ pub struct Options {
     /// Key shares to make and to need, when the server is initialised by the test.
     pub shares: (usize, usize),
     pub environment: Vec<(String, String)>,
+    /// HTTPS, with a certificate of the server's own authority once there is one.
+    pub tls: bool,
     /// Start it with SIGXFSZ ignored, so that a file that may not grow is an error and not the end.
     pub file_limits_are_errors: bool,
 }
@@ -43,6 +45,7 @@ impl Default for Options {
             config: String::new(),
             shares: (3, 2),
             environment: Vec::new(),
+            tls: false,
             file_limits_are_errors: false,
         }
     }
@@ -109,6 +112,8 @@ impl Server {
     pub async fn start_on(database: Database, folder: TempDir, options: Options) -> Self {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(60))
+            // whom the server is shown to be is tested with other clients
+            .tls_danger_accept_invalid_certs(options.tls)
             .pool_max_idle_per_host(256)
             .build()
             .unwrap();
@@ -127,7 +132,8 @@ impl Server {
     }
 
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = if self.options.tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub fn log_path(&self) -> PathBuf {
@@ -146,9 +152,10 @@ impl Server {
     /// The configuration file of server mode.
     fn write_config(&self) -> PathBuf {
         let path = self.folder.path().join("secrethub.toml");
+        let tls = if self.options.tls { "tls = \"issued\"\ntls_names = [\"localhost\", \"127.0.0.1\"]\n" } else { "" };
         let text = format!(
-            "[storage]\nurl = {:?}\n\n[listener]\naddress = \"127.0.0.1:{}\"\n\n[log]\nlevel = {:?}\nformat = \"json\"\n\n{}\n",
-            self.database.url, self.port, self.options.log_level, self.options.config
+            "[storage]\nurl = {:?}\n\n[listener]\naddress = \"127.0.0.1:{}\"\n{}\n[log]\nlevel = {:?}\nformat = \"json\"\n\n{}\n",
+            self.database.url, self.port, tls, self.options.log_level, self.options.config
         );
         std::fs::write(&path, text).unwrap();
         path
@@ -170,7 +177,8 @@ impl Server {
                 command
                     .args(["dev", "--listen", &format!("127.0.0.1:{}", self.port)])
                     .args(["--root-token", DEV_TOKEN, "--store", &self.database.url])
-                    .args(["--log-level", self.options.log_level]);
+                    .args(["--log-level", self.options.log_level])
+                    .args(self.options.tls.then_some("--tls"));
             }
             Mode::Server => {
                 command.arg("server").arg("--config").arg(self.write_config());

@@ -1,0 +1,230 @@
+//! Authorities: their limits, their change, and what they publish while the server is sealed or was killed.
+
+use super::outside::{Outside, csr, openssl, try_openssl};
+use super::scene::Scene;
+use crate::support::{Server, Store, text};
+use serde_json::{Value, json};
+
+both_stores!(constraints, rotation, from_outside, statuses, sealed, killed);
+
+async fn leaf(scene: &Scene, issuer: &str, name: &str) -> bool {
+    let input = json!({"certType": "SERVER", "csrPem": csr(&format!("/CN={name}"), &[]), "issuerSerialNumber": issuer});
+    let reply = scene.sign(&scene.server.root, input).await;
+    let good = reply.is_ok();
+    if good {
+        scene.write("leaf.pem", text(&reply.data, "/signCertificate/certificate/certificatePem"));
+        scene.write("leaf.chain", text(&reply.data, "/signCertificate/certificate/chainPem"));
+    } else {
+        reply.refused("BAD_USER_INPUT");
+    }
+    good
+}
+
+fn verifies(scene: &Scene, root: &str) -> (bool, String) {
+    let arguments = ["verify", "-x509_strict", "-CAfile", root, "-untrusted", "leaf.chain", "leaf.pem"];
+    try_openssl(scene.place(), &arguments)
+}
+
+/// Path lengths and name constraints: what would not verify is not issued, or does not verify.
+async fn constraints(store: Store) {
+    let scene = Scene::plain(store).await;
+    let flat = scene.new_root(json!({"commonName": "Flat", "maxPathLength": 0}), "flat").await;
+    scene.new_below(json!({"commonName": "X", "issuerSerialNumber": flat}), "x").await.unwrap_err().refused("CONFLICT");
+    let one = scene.new_root(json!({"commonName": "One", "maxPathLength": 1}), "one").await;
+    let wide = json!({"commonName": "X", "issuerSerialNumber": one, "maxPathLength": 1});
+    scene.new_below(wide, "x").await.unwrap_err().refused("BAD_USER_INPUT");
+    let below = scene.new_below(json!({"commonName": "Y", "issuerSerialNumber": one}), "y").await.unwrap();
+    scene.new_below(json!({"commonName": "Z", "issuerSerialNumber": below}), "z").await.unwrap_err().refused("CONFLICT");
+    assert!(leaf(&scene, &below, "a.example").await);
+    assert!(verifies(&scene, "one.pem").0, "{}", verifies(&scene, "one.pem").1);
+    let narrow = json!({"commonName": "Narrow", "permittedDnsDomains": ["in.example"], "excludedDnsDomains": ["no.in.example"]});
+    let narrow = scene.new_root(narrow, "narrow").await;
+    for (name, allowed) in [("a.in.example", true), ("in.example", true), ("a.out.example", false), ("a.no.in.example", false)] {
+        let issued = leaf(&scene, &narrow, name).await;
+        let good = issued && verifies(&scene, "narrow.pem").0;
+        assert_eq!(good, allowed, "{name}: issued: {issued}");
+    }
+}
+
+/// The old authority goes on publishing what it has to say of its own.
+async fn rotation(store: Store) {
+    let scene = Scene::plain(store).await;
+    let old = scene.issuing.clone();
+    let before = scene.client("before", json!({})).await;
+    let next = json!({"commonName": "Next", "issuerSerialNumber": scene.root, "makeDefault": true});
+    let new = scene.new_below(next, "next").await.unwrap();
+    let update = "mutation($input: UpdateCertificateAuthorityInput!) { updateCertificateAuthority(input: $input) { authority { enabled } } }";
+    scene.server.as_root(update, json!({"input": {"serialNumber": new, "enabled": false}})).await.refused("CONFLICT");
+    scene.server.as_root(update, json!({"input": {"serialNumber": old, "enabled": false}})).await.ok();
+    let named = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[]), "issuerSerialNumber": old});
+    scene.sign(&scene.server.root, named).await.refused("CONFLICT");
+    let after = scene.client("after", json!({})).await;
+    assert!(scene.ocsp(&new, "next", "after", &[]).contains("after.pem: good"));
+    assert!(scene.ocsp(&old, "issuing", "before", &[]).contains("before.pem: good"));
+    scene.revoke(&before.serial).await.ok();
+    assert!(scene.ocsp(&old, "issuing", "before", &[]).contains("before.pem: revoked"));
+    let list = scene.until_listed(&old, &before.serial).await;
+    assert!(!list.contains(&after.serial.to_uppercase()) && list.contains("Key Compromise"), "{list}");
+    openssl(scene.place(), &["crl", "-inform", "DER", "-in", "list.crl", "-noout", "-verify", "-CAfile", "issuing.pem"]);
+    assert!(scene.sign(&scene.server.root, json!({"certType": "ROOT_CA", "csrPem": csr("/CN=r", &[])})).await.code().is_some());
+}
+
+/// An authority that one outside has signed, and one that was imported with its key.
+async fn from_outside(store: Store) {
+    let scene = Scene::plain(store).await;
+    let outside = Outside::new();
+    scene.write("outside.pem", &outside.certificate);
+    let request = "mutation { requestIntermediateCa(input: {commonName: \"Below\"}) { requestId csrPem } }";
+    let asked = scene.server.as_root(request, json!({})).await.ok();
+    let (id, asked) = (text(&asked, "/requestIntermediateCa/requestId"), text(&asked, "/requestIntermediateCa/csrPem"));
+    let complete = "mutation($input: CompleteIntermediateCaInput!) { completeIntermediateCa(input: $input) { certificate { serialNumber } } }";
+    let answer = |pem: &str| json!({"input": {"requestId": id, "certificatePem": pem, "chainPem": outside.certificate}});
+    // the key is another one's
+    let other = outside.sign_authority(&csr("/CN=Below", &[]));
+    scene.server.as_root(complete, answer(&other)).await.refused("BAD_USER_INPUT");
+    // it is no authority's
+    let leaf_only = outside.sign(asked, "basicConstraints=critical,CA:FALSE\n", 10);
+    scene.server.as_root(complete, answer(&leaf_only)).await.refused("BAD_USER_INPUT");
+    let signed = outside.sign_authority(asked);
+    let made = scene.server.as_root(complete, answer(&signed)).await.ok();
+    scene.server.as_root(complete, answer(&signed)).await.refused("NOT_FOUND");
+    let serial = text(&made, "/completeIntermediateCa/certificate/serialNumber");
+    assert!(leaf(&scene, serial, "a.example").await);
+    assert!(verifies(&scene, "outside.pem").0, "{}", verifies(&scene, "outside.pem").1);
+    let import = "mutation($input: ImportCaInput!) { importCa(input: $input) { certificate { serialNumber } } }";
+    let pair = |certificate: &str| json!({"input": {"certificatePem": certificate, "privateKeyPem": outside.key}});
+    scene.server.as_root(import, pair(&Outside::new().certificate)).await.refused("BAD_USER_INPUT");
+    let made = scene.server.as_root(import, pair(&outside.certificate)).await.ok();
+    scene.server.as_root(import, pair(&outside.certificate)).await.refused("CONFLICT");
+    assert!(leaf(&scene, text(&made, "/importCa/certificate/serialNumber"), "b.example").await);
+    assert!(verifies(&scene, "outside.pem").0);
+    // no key is in an answer, a log line or the audit log
+    let body: String = outside.key.lines().nth(1).unwrap().to_owned();
+    assert!(!scene.server.log().contains(&body));
+}
+
+/// OCSP by POST and GET, with a nonce and without; good, revoked and unknown.
+async fn statuses(store: Store) {
+    let scene = Scene::plain(store).await;
+    let issuing = scene.issuing.clone();
+    let one = scene.client("one", json!({})).await;
+    scene.client("two", json!({})).await;
+    let foreign = json!({"issuerSerialNumber": scene.root});
+    scene.client("foreign", foreign).await;
+    for how in [&[][..], &["-no_nonce"], &["-sha256"], &["-no_nonce", "-sha256"]] {
+        let good = scene.ocsp(&issuing, "issuing", "one", how);
+        assert!(good.contains("Response verify OK") && good.contains("one.pem: good"), "{how:?}: {good}");
+    }
+    // a number that it has not issued
+    let unknown = ["ocsp", "-issuer", "issuing.pem", "-serial", "0x4711", "-url",
+        &format!("{}/v1/pki/default/ocsp", scene.server.address()), "-CAfile", "root.pem"].join(" ");
+    let unknown: Vec<&str> = unknown.split(' ').collect();
+    assert!(openssl(scene.place(), &unknown).contains("0x4711: unknown"));
+    // a request about another authority's
+    let (good, said) = try_openssl(scene.place(), &["ocsp", "-issuer", "root.pem", "-cert", "foreign.pem", "-url",
+        &format!("{}/v1/pki/{issuing}/ocsp", scene.server.address()), "-CAfile", "root.pem"]);
+    assert!(!good || said.contains("unauthorized"), "{said}");
+    scene.revoke(&one.serial).await.ok();
+    for how in [&[][..], &["-no_nonce"]] {
+        let revoked = scene.ocsp(&issuing, "issuing", "one", how);
+        assert!(revoked.contains("one.pem: revoked") && revoked.contains("keyCompromise"), "{how:?}: {revoked}");
+    }
+    by_get(&scene, &issuing).await;
+    for (path, status) in [("none/ca.pem", 404), ("4711/crl", 404), ("default/nothing", 404), ("default/ca.der", 200), ("default/crl.pem", 200)] {
+        assert_eq!(scene.fetch(path, "any").await, status, "{path}");
+    }
+}
+
+async fn by_get(scene: &Scene, issuing: &str) {
+    for (name, wanted) in [("one", "one.pem: revoked"), ("two", "two.pem: good")] {
+        let certificate = format!("{name}.pem");
+        let place = scene.place();
+        openssl(place, &["ocsp", "-issuer", "issuing.pem", "-cert", &certificate, "-no_nonce", "-reqout", "request.der"]);
+        let request = data_encoding::BASE64.encode(&std::fs::read(place.join("request.der")).unwrap());
+        let request = request.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        assert_eq!(scene.fetch(&format!("{issuing}/ocsp/{request}"), "answer.der").await, 200);
+        let said = openssl(place, &["ocsp", "-issuer", "issuing.pem", "-cert", &certificate, "-no_nonce", "-respin", "answer.der",
+            "-CAfile", "root.pem"]);
+        assert!(said.contains(wanted), "{said}");
+    }
+}
+
+/// While sealed nothing is signed; what was made before is published.
+async fn sealed(store: Store) {
+    let mut scene = Scene::on(Server::unsealed(store).await).await;
+    let one = scene.client("one", json!({})).await;
+    scene.revoke(&one.serial).await.ok();
+    let (issuing, serial) = (scene.issuing.clone(), one.serial.clone());
+    scene.until_listed(&issuing, &serial).await;
+    scene.server.as_root("mutation { seal { status { sealed } } }", json!({})).await.ok();
+    let asked = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[])});
+    scene.sign(&scene.server.root, asked).await.refused("SEALED");
+    scene.revoke(&one.serial).await.refused("SEALED");
+    assert_eq!(scene.fetch("default/ca.pem", "any").await, 200);
+    scene.until_listed(&issuing, &serial).await;
+    let url = format!("{}/v1/pki/{issuing}/ocsp", scene.server.address());
+    let (_, said) = try_openssl(scene.place(), &["ocsp", "-issuer", "issuing.pem", "-cert", "one.pem", "-url", &url, "-CAfile", "root.pem"]);
+    assert!(said.contains("trylater"), "{said}");
+    scene.server.unseal().await;
+    assert!(scene.ocsp(&issuing, "issuing", "one", &[]).contains("one.pem: revoked"));
+    // and after a start
+    scene.server.kill9();
+    scene.server.launch().await;
+    scene.until_listed(&issuing, &serial).await;
+    scene.server.unseal().await;
+    scene.client("two", json!({})).await;
+    assert!(scene.ocsp(&issuing, "issuing", "two", &[]).contains("two.pem: good"));
+}
+
+/// Killed while certificates are issued and revoked: what was answered holds, and every serial number is accounted for.
+async fn killed(store: Store) {
+    let mut scene = Scene::on(Server::unsealed(store).await).await;
+    let issuing = scene.issuing.clone();
+    let mut answered: Vec<(String, bool)> = Vec::new();
+    for round in 0..3 {
+        let stop = tokio::time::Instant::now() + std::time::Duration::from_millis(400 + 150 * round);
+        let asked = json!({"input": {"certType": "SERVER", "csrPem": csr("/CN=a.example", &[])}});
+        let sign = "mutation($input: SignCertificateInput!) { signCertificate(input: $input) { certificate { serialNumber } } }";
+        let revoke = "mutation($input: RevokeCertificateInput!) { revokeCertificate(input: $input) { certificate { revoked } } }";
+        let server = &scene.server;
+        let work = async {
+            let mut done: Vec<(String, bool)> = Vec::new();
+            loop {
+                let Some(reply) = server.try_graphql(Some(&server.root), sign, asked.clone()).await else { break };
+                let serial = text(&reply.ok(), "/signCertificate/certificate/serialNumber").to_owned();
+                done.push((serial.clone(), false));
+                let input = json!({"input": {"serialNumber": serial}});
+                let Some(reply) = server.try_graphql(Some(&server.root), revoke, input).await else { break };
+                reply.ok();
+                done.last_mut().unwrap().1 = true;
+            }
+            done
+        };
+        let pid = server.pid().to_string();
+        let kill = async {
+            tokio::time::sleep_until(stop).await;
+            std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
+        };
+        let (done, ()) = tokio::join!(work, kill);
+        answered.extend(done);
+        scene.server.kill9();
+        scene.server.launch().await;
+        scene.server.unseal().await;
+    }
+    assert!(answered.len() > 3, "{answered:?}");
+    for (serial, revoked) in &answered {
+        let look = format!("{{ certificate(serialNumber: \"{serial}\") {{ revoked }} }}");
+        let seen = scene.server.as_root(&look, json!({})).await.ok();
+        if *revoked {
+            assert_eq!(seen["certificate"]["revoked"], Value::Bool(true), "{serial}");
+        } else {
+            assert!(!seen["certificate"].is_null(), "{serial}");
+        }
+    }
+    let last = answered.iter().rfind(|(_, revoked)| *revoked).unwrap().0.clone();
+    let list = scene.until_listed(&issuing, &last).await;
+    for (serial, _) in answered.iter().filter(|(_, revoked)| *revoked) {
+        assert!(list.contains(&serial.to_uppercase()), "{serial}");
+    }
+    scene.server.audit_is_whole().await;
+}
