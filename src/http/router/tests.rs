@@ -36,6 +36,7 @@ async fn doors() -> (TestDoors, tempfile::TempDir) {
         cache_bytes: 1 << 20,
         partitions_ahead: 1,
         engines: crate::engine::EngineSettings::default(),
+        pki: crate::service::certificates::PkiSettings::default(),
     };
     let app = App::start(settings, Arc::new(SystemClock)).await.unwrap();
     let schema = Schema::build(Query, EmptyMutation, EmptySubscription).finish();

@@ -149,7 +149,7 @@ async fn by_get(scene: &Scene, issuing: &str) {
     }
 }
 
-/// While sealed nothing is signed; what was made before is published.
+/// While sealed nothing is signed and nothing published; afterwards all is there again.
 async fn sealed(store: Store) {
     let mut scene = Scene::on(Server::unsealed(store).await).await;
     let one = scene.client("one", json!({})).await;
@@ -160,18 +160,20 @@ async fn sealed(store: Store) {
     let asked = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[])});
     scene.sign(&scene.server.root, asked).await.refused("SEALED");
     scene.revoke(&one.serial).await.refused("SEALED");
-    assert_eq!(scene.fetch("default/ca.pem", "any").await, 200);
-    scene.until_listed(&issuing, &serial).await;
+    for path in ["default/ca.pem", "default/ca.der", "default/crl", "default/crl.pem"] {
+        assert_eq!(scene.fetch(path, "any").await, 503, "{path}");
+    }
     let url = format!("{}/v1/pki/{issuing}/ocsp", scene.server.address());
-    let (_, said) = try_openssl(scene.place(), &["ocsp", "-issuer", "issuing.pem", "-cert", "one.pem", "-url", &url, "-CAfile", "root.pem"]);
+    let how = ["ocsp", "-issuer", "issuing.pem", "-cert", "one.pem", "-url", &url, "-CAfile", "root.pem"];
+    let (_, said) = try_openssl(scene.place(), &how);
     assert!(said.contains("trylater"), "{said}");
     scene.server.unseal().await;
     assert!(scene.ocsp(&issuing, "issuing", "one", &[]).contains("one.pem: revoked"));
     // and after a start
     scene.server.kill9();
     scene.server.launch().await;
-    scene.until_listed(&issuing, &serial).await;
     scene.server.unseal().await;
+    scene.until_listed(&issuing, &serial).await;
     scene.client("two", json!({})).await;
     assert!(scene.ocsp(&issuing, "issuing", "two", &[]).contains("two.pem: good"));
 }

@@ -145,8 +145,9 @@ impl Scene {
     pub fn ocsp(&self, serial: &str, issuer: &str, name: &str, how: &[&str]) -> String {
         let url = format!("{}/v1/pki/{serial}/ocsp", self.server.address());
         let (issuer, certificate) = (format!("{issuer}.pem"), format!("{name}.pem"));
-        let mut arguments = vec!["ocsp", "-issuer", &issuer, "-cert", &certificate, "-url", &url, "-CAfile", "root.pem"];
+        let mut arguments = vec!["ocsp"];
         arguments.extend(how);
+        arguments.extend(["-issuer", &issuer, "-cert", &certificate, "-url", &url, "-CAfile", "root.pem"]);
         openssl(self.place(), &arguments)
     }
 
