@@ -9,7 +9,8 @@ use std::process::Command;
 
 /// Fails for anything that pkilint calls an error or worse.
 fn lint(scene: &Scene, tool: &str, file: &str) {
-    let folder = std::env::var("SECRETHUB_TEST_PKILINT").expect("SECRETHUB_TEST_PKILINT: run tests/run, which installs pkilint");
+    let folder = std::env::var("SECRETHUB_TEST_PKILINT")
+        .expect("SECRETHUB_TEST_PKILINT: run tests/run, which installs pkilint");
     let program = PathBuf::from(folder).join(tool);
     let mut command = Command::new(program);
     command.arg("lint").args(["-s", "ERROR"]);
@@ -17,7 +18,8 @@ fn lint(scene: &Scene, tool: &str, file: &str) {
         command.args(["-t", "CRL", "-p", "PKIX"]);
     }
     let ended = command.arg(file).current_dir(scene.place()).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     assert!(ended.status.success() && said.trim().is_empty(), "{tool} {file}: {said}");
 }
 
@@ -32,7 +34,8 @@ async fn everything_passes() {
             "permittedDnsDomains": ["example"], "permittedIpRanges": ["10.0.0.0/8"]});
         let serial = scene.new_root(input, &root).await;
         let issuing = format!("issuing-{kind}");
-        let below = json!({"commonName": issuing, "keyType": kind, "issuerSerialNumber": serial, "maxPathLength": 0});
+        let below =
+            json!({"commonName": issuing, "keyType": kind, "issuerSerialNumber": serial, "maxPathLength": 0});
         let serial = scene.new_below(below, &issuing).await.unwrap();
         lint(&scene, "lint_pkix_cert", &format!("{root}.pem"));
         lint(&scene, "lint_pkix_cert", &format!("{issuing}.pem"));
@@ -56,14 +59,18 @@ async fn leaves(scene: &Scene, kind: &str, root: &str, issuing: &str, serial: &s
         scene.write(&file, text(&made, "/issueCertificate/certificate/certificatePem"));
         let (root, issuing) = (format!("{root}.pem"), format!("{issuing}.pem"));
         let purpose = if cert_type == "SERVER" { "sslserver" } else { "sslclient" };
-        let checked = openssl(scene.place(), &["verify", "-x509_strict", "-purpose", purpose, "-CAfile", &root, "-untrusted", &issuing, &file]);
+        let checked = openssl(
+            scene.place(),
+            &["verify", "-x509_strict", "-purpose", purpose, "-CAfile", &root, "-untrusted", &issuing, &file],
+        );
         assert!(checked.contains("OK"), "{checked}");
         lint(scene, "lint_pkix_cert", &file);
     }
 }
 
 async fn published(scene: &Scene, root: &str, issuing: &str, serial: &str) {
-    let input = json!({"certType": "SERVER", "csrPem": csr("/CN=r.example", &[]), "issuerSerialNumber": serial});
+    let input =
+        json!({"certType": "SERVER", "csrPem": csr("/CN=r.example", &[]), "issuerSerialNumber": serial});
     let signed = scene.sign(&scene.server.root, input).await.ok();
     scene.write("gone.pem", text(&signed, "/signCertificate/certificate/certificatePem"));
     let gone = text(&signed, "/signCertificate/certificate/serialNumber");
@@ -73,7 +80,23 @@ async fn published(scene: &Scene, root: &str, issuing: &str, serial: &str) {
     let (root, issuing) = (format!("{root}.pem"), format!("{issuing}.pem"));
     let url = format!("{}/v1/pki/{serial}/ocsp", scene.server.address());
     for nonce in ["-nonce", "-no_nonce"] {
-        openssl(scene.place(), &["ocsp", nonce, "-issuer", &issuing, "-cert", "gone.pem", "-url", &url, "-CAfile", &root, "-respout", "answer.der"]);
+        openssl(
+            scene.place(),
+            &[
+                "ocsp",
+                nonce,
+                "-issuer",
+                &issuing,
+                "-cert",
+                "gone.pem",
+                "-url",
+                &url,
+                "-CAfile",
+                &root,
+                "-respout",
+                "answer.der",
+            ],
+        );
         lint(scene, "lint_ocsp_response", "answer.der");
     }
 }
