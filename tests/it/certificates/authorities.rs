@@ -29,17 +29,27 @@ fn verifies(scene: &Scene, root: &str) -> (bool, String) {
 async fn constraints(store: Store) {
     let scene = Scene::plain(store).await;
     let flat = scene.new_root(json!({"commonName": "Flat", "maxPathLength": 0}), "flat").await;
-    scene.new_below(json!({"commonName": "X", "issuerSerialNumber": flat}), "x").await.unwrap_err().refused("CONFLICT");
+    scene
+        .new_below(json!({"commonName": "X", "issuerSerialNumber": flat}), "x")
+        .await
+        .unwrap_err()
+        .refused("CONFLICT");
     let one = scene.new_root(json!({"commonName": "One", "maxPathLength": 1}), "one").await;
     let wide = json!({"commonName": "X", "issuerSerialNumber": one, "maxPathLength": 1});
     scene.new_below(wide, "x").await.unwrap_err().refused("BAD_USER_INPUT");
     let below = scene.new_below(json!({"commonName": "Y", "issuerSerialNumber": one}), "y").await.unwrap();
-    scene.new_below(json!({"commonName": "Z", "issuerSerialNumber": below}), "z").await.unwrap_err().refused("CONFLICT");
+    scene
+        .new_below(json!({"commonName": "Z", "issuerSerialNumber": below}), "z")
+        .await
+        .unwrap_err()
+        .refused("CONFLICT");
     assert!(leaf(&scene, &below, "a.example").await);
     assert!(verifies(&scene, "one.pem").0, "{}", verifies(&scene, "one.pem").1);
     let narrow = json!({"commonName": "Narrow", "permittedDnsDomains": ["in.example"], "excludedDnsDomains": ["no.in.example"]});
     let narrow = scene.new_root(narrow, "narrow").await;
-    for (name, allowed) in [("a.in.example", true), ("in.example", true), ("a.out.example", false), ("a.no.in.example", false)] {
+    for (name, allowed) in
+        [("a.in.example", true), ("in.example", true), ("a.out.example", false), ("a.no.in.example", false)]
+    {
         let issued = leaf(&scene, &narrow, name).await;
         let good = issued && verifies(&scene, "narrow.pem").0;
         assert_eq!(good, allowed, "{name}: issued: {issued}");
@@ -54,7 +64,11 @@ async fn rotation(store: Store) {
     let next = json!({"commonName": "Next", "issuerSerialNumber": scene.root, "makeDefault": true});
     let new = scene.new_below(next, "next").await.unwrap();
     let update = "mutation($input: UpdateCertificateAuthorityInput!) { updateCertificateAuthority(input: $input) { authority { enabled } } }";
-    scene.server.as_root(update, json!({"input": {"serialNumber": new, "enabled": false}})).await.refused("CONFLICT");
+    scene
+        .server
+        .as_root(update, json!({"input": {"serialNumber": new, "enabled": false}}))
+        .await
+        .refused("CONFLICT");
     scene.server.as_root(update, json!({"input": {"serialNumber": old, "enabled": false}})).await.ok();
     let named = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[]), "issuerSerialNumber": old});
     scene.sign(&scene.server.root, named).await.refused("CONFLICT");
@@ -65,8 +79,17 @@ async fn rotation(store: Store) {
     assert!(scene.ocsp(&old, "issuing", "before", &[]).contains("before.pem: revoked"));
     let list = scene.until_listed(&old, &before.serial).await;
     assert!(!list.contains(&after.serial.to_uppercase()) && list.contains("Key Compromise"), "{list}");
-    openssl(scene.place(), &["crl", "-inform", "DER", "-in", "list.crl", "-noout", "-verify", "-CAfile", "issuing.pem"]);
-    assert!(scene.sign(&scene.server.root, json!({"certType": "ROOT_CA", "csrPem": csr("/CN=r", &[])})).await.code().is_some());
+    openssl(
+        scene.place(),
+        &["crl", "-inform", "DER", "-in", "list.crl", "-noout", "-verify", "-CAfile", "issuing.pem"],
+    );
+    assert!(
+        scene
+            .sign(&scene.server.root, json!({"certType": "ROOT_CA", "csrPem": csr("/CN=r", &[])}))
+            .await
+            .code()
+            .is_some()
+    );
 }
 
 /// An authority that one outside has signed, and one that was imported with its key.
@@ -76,7 +99,8 @@ async fn from_outside(store: Store) {
     scene.write("outside.pem", &outside.certificate);
     let request = "mutation { requestIntermediateCa(input: {commonName: \"Below\"}) { requestId csrPem } }";
     let asked = scene.server.as_root(request, json!({})).await.ok();
-    let (id, asked) = (text(&asked, "/requestIntermediateCa/requestId"), text(&asked, "/requestIntermediateCa/csrPem"));
+    let (id, asked) =
+        (text(&asked, "/requestIntermediateCa/requestId"), text(&asked, "/requestIntermediateCa/csrPem"));
     let complete = "mutation($input: CompleteIntermediateCaInput!) { completeIntermediateCa(input: $input) { certificate { serialNumber } } }";
     let answer = |pem: &str| json!({"input": {"requestId": id, "certificatePem": pem, "chainPem": outside.certificate}});
     // the key is another one's
@@ -91,8 +115,10 @@ async fn from_outside(store: Store) {
     let serial = text(&made, "/completeIntermediateCa/certificate/serialNumber");
     assert!(leaf(&scene, serial, "a.example").await);
     assert!(verifies(&scene, "outside.pem").0, "{}", verifies(&scene, "outside.pem").1);
-    let import = "mutation($input: ImportCaInput!) { importCa(input: $input) { certificate { serialNumber } } }";
-    let pair = |certificate: &str| json!({"input": {"certificatePem": certificate, "privateKeyPem": outside.key}});
+    let import =
+        "mutation($input: ImportCaInput!) { importCa(input: $input) { certificate { serialNumber } } }";
+    let pair =
+        |certificate: &str| json!({"input": {"certificatePem": certificate, "privateKeyPem": outside.key}});
     scene.server.as_root(import, pair(&Outside::new().certificate)).await.refused("BAD_USER_INPUT");
     let made = scene.server.as_root(import, pair(&outside.certificate)).await.ok();
     scene.server.as_root(import, pair(&outside.certificate)).await.refused("CONFLICT");
@@ -116,21 +142,52 @@ async fn statuses(store: Store) {
         assert!(good.contains("Response verify OK") && good.contains("one.pem: good"), "{how:?}: {good}");
     }
     // a number that it has not issued
-    let unknown = ["ocsp", "-issuer", "issuing.pem", "-serial", "0x4711", "-url",
-        &format!("{}/v1/pki/default/ocsp", scene.server.address()), "-CAfile", "root.pem"].join(" ");
+    let unknown = [
+        "ocsp",
+        "-issuer",
+        "issuing.pem",
+        "-serial",
+        "0x4711",
+        "-url",
+        &format!("{}/v1/pki/default/ocsp", scene.server.address()),
+        "-CAfile",
+        "root.pem",
+    ]
+    .join(" ");
     let unknown: Vec<&str> = unknown.split(' ').collect();
     assert!(openssl(scene.place(), &unknown).contains("0x4711: unknown"));
     // a request about another authority's
-    let (good, said) = try_openssl(scene.place(), &["ocsp", "-issuer", "root.pem", "-cert", "foreign.pem", "-url",
-        &format!("{}/v1/pki/{issuing}/ocsp", scene.server.address()), "-CAfile", "root.pem"]);
+    let (good, said) = try_openssl(
+        scene.place(),
+        &[
+            "ocsp",
+            "-issuer",
+            "root.pem",
+            "-cert",
+            "foreign.pem",
+            "-url",
+            &format!("{}/v1/pki/{issuing}/ocsp", scene.server.address()),
+            "-CAfile",
+            "root.pem",
+        ],
+    );
     assert!(!good || said.contains("unauthorized"), "{said}");
     scene.revoke(&one.serial).await.ok();
     for how in [&[][..], &["-no_nonce"]] {
         let revoked = scene.ocsp(&issuing, "issuing", "one", how);
-        assert!(revoked.contains("one.pem: revoked") && revoked.contains("keyCompromise"), "{how:?}: {revoked}");
+        assert!(
+            revoked.contains("one.pem: revoked") && revoked.contains("keyCompromise"),
+            "{how:?}: {revoked}"
+        );
     }
     by_get(&scene, &issuing).await;
-    for (path, status) in [("none/ca.pem", 404), ("4711/crl", 404), ("default/nothing", 404), ("default/ca.der", 200), ("default/crl.pem", 200)] {
+    for (path, status) in [
+        ("none/ca.pem", 404),
+        ("4711/crl", 404),
+        ("default/nothing", 404),
+        ("default/ca.der", 200),
+        ("default/crl.pem", 200),
+    ] {
         assert_eq!(scene.fetch(path, "any").await, status, "{path}");
     }
 }
@@ -139,17 +196,33 @@ async fn by_get(scene: &Scene, issuing: &str) {
     for (name, wanted) in [("one", "one.pem: revoked"), ("two", "two.pem: good")] {
         let certificate = format!("{name}.pem");
         let place = scene.place();
-        openssl(place, &["ocsp", "-issuer", "issuing.pem", "-cert", &certificate, "-no_nonce", "-reqout", "request.der"]);
+        openssl(
+            place,
+            &["ocsp", "-issuer", "issuing.pem", "-cert", &certificate, "-no_nonce", "-reqout", "request.der"],
+        );
         let request = data_encoding::BASE64.encode(&std::fs::read(place.join("request.der")).unwrap());
         let request = request.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         assert_eq!(scene.fetch(&format!("{issuing}/ocsp/{request}"), "answer.der").await, 200);
-        let said = openssl(place, &["ocsp", "-issuer", "issuing.pem", "-cert", &certificate, "-no_nonce", "-respin", "answer.der",
-            "-CAfile", "root.pem"]);
+        let said = openssl(
+            place,
+            &[
+                "ocsp",
+                "-issuer",
+                "issuing.pem",
+                "-cert",
+                &certificate,
+                "-no_nonce",
+                "-respin",
+                "answer.der",
+                "-CAfile",
+                "root.pem",
+            ],
+        );
         assert!(said.contains(wanted), "{said}");
     }
 }
 
-/// While sealed nothing is signed; what was made before is published.
+/// While sealed nothing is signed and nothing published; afterwards all is there again.
 async fn sealed(store: Store) {
     let mut scene = Scene::on(Server::unsealed(store).await).await;
     let one = scene.client("one", json!({})).await;
@@ -160,18 +233,20 @@ async fn sealed(store: Store) {
     let asked = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[])});
     scene.sign(&scene.server.root, asked).await.refused("SEALED");
     scene.revoke(&one.serial).await.refused("SEALED");
-    assert_eq!(scene.fetch("default/ca.pem", "any").await, 200);
-    scene.until_listed(&issuing, &serial).await;
+    for path in ["default/ca.pem", "default/ca.der", "default/crl", "default/crl.pem"] {
+        assert_eq!(scene.fetch(path, "any").await, 503, "{path}");
+    }
     let url = format!("{}/v1/pki/{issuing}/ocsp", scene.server.address());
-    let (_, said) = try_openssl(scene.place(), &["ocsp", "-issuer", "issuing.pem", "-cert", "one.pem", "-url", &url, "-CAfile", "root.pem"]);
+    let how = ["ocsp", "-issuer", "issuing.pem", "-cert", "one.pem", "-url", &url, "-CAfile", "root.pem"];
+    let (_, said) = try_openssl(scene.place(), &how);
     assert!(said.contains("trylater"), "{said}");
     scene.server.unseal().await;
     assert!(scene.ocsp(&issuing, "issuing", "one", &[]).contains("one.pem: revoked"));
     // and after a start
     scene.server.kill9();
     scene.server.launch().await;
-    scene.until_listed(&issuing, &serial).await;
     scene.server.unseal().await;
+    scene.until_listed(&issuing, &serial).await;
     scene.client("two", json!({})).await;
     assert!(scene.ocsp(&issuing, "issuing", "two", &[]).contains("two.pem: good"));
 }
@@ -190,7 +265,9 @@ async fn killed(store: Store) {
         let work = async {
             let mut done: Vec<(String, bool)> = Vec::new();
             loop {
-                let Some(reply) = server.try_graphql(Some(&server.root), sign, asked.clone()).await else { break };
+                let Some(reply) = server.try_graphql(Some(&server.root), sign, asked.clone()).await else {
+                    break;
+                };
                 let serial = text(&reply.ok(), "/signCertificate/certificate/serialNumber").to_owned();
                 done.push((serial.clone(), false));
                 let input = json!({"input": {"serialNumber": serial}});

@@ -32,7 +32,8 @@ async fn bound_tokens(store: Store) {
     let one = scene.client("one", json!({})).await;
     let two = scene.client("two", json!({})).await;
     let document = json!({"version": 1, "allowed_secrets": ["c.*"], "allowed_operations": ["read"]});
-    let policy = json!({"name": "c", "document": document, "entityBindings": [format!("cert:{}", one.fingerprint)]});
+    let policy =
+        json!({"name": "c", "document": document, "entityBindings": [format!("cert:{}", one.fingerprint)]});
     let create = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { name } } }";
     scene.server.as_root(create, json!({ "input": policy })).await.ok();
     let root = scene.server.root.clone();
@@ -40,7 +41,9 @@ async fn bound_tokens(store: Store) {
     let token = token_of(&scene, &one);
     let read = "{ secret(path: \"c.a\") { data } }";
     let (mine, other) = (files(&one), files(&two));
-    let with = |shown: &(String, String), token: &str| scene.curl(Some((&shown.0, &shown.1)), Some(token), read, &[]);
+    let with = |shown: &(String, String), token: &str| {
+        scene.curl(Some((&shown.0, &shown.1)), Some(token), read, &[])
+    };
     assert_eq!(with(&mine, &token).unwrap()["data"]["secret"]["data"], json!({"k": "v"}));
     assert_eq!(code(&with(&other, &token).unwrap()), "UNAUTHENTICATED", "with another certificate");
     assert_eq!(code(&scene.curl(None, Some(&token), read, &[]).unwrap()), "UNAUTHENTICATED", "without one");
@@ -75,7 +78,8 @@ async fn bad_certificates(store: Store) {
     let foreign = Holder { name: "foreign".to_owned(), serial: String::new(), fingerprint: String::new() };
     assert!(scene.login(&foreign).is_none(), "a certificate of another authority is taken");
     // of an authority that is here but did not issue it here: chains well, and nobody knows of it
-    let import = "mutation($input: ImportCaInput!) { importCa(input: $input) { certificate { serialNumber } } }";
+    let import =
+        "mutation($input: ImportCaInput!) { importCa(input: $input) { certificate { serialNumber } } }";
     let pair = json!({"certificatePem": outside.certificate, "privateKeyPem": outside.key});
     scene.server.as_root(import, json!({ "input": pair })).await.ok();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -99,12 +103,38 @@ async fn not_yet_valid(scene: &Scene, outside: &Outside) {
     scene.write("ca.key", &outside.key);
     scene.write("index.txt", "");
     scene.write("serial", "0A\n");
-    scene.write("ca.conf", "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\n\
-        policy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\nextendedKeyUsage=clientAuth\n");
+    scene.write(
+        "ca.conf",
+        "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\n\
+        policy=p\nx509_extensions=e\n[p]\ncommonName=supplied\n[e]\nextendedKeyUsage=clientAuth\n",
+    );
     request(scene.place(), "early", "/CN=good", &[]);
-    openssl(scene.place(), &["ca", "-batch", "-notext", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key", "-startdate",
-        "20400101000000Z", "-enddate", "20410101000000Z", "-in", "early.csr", "-out", "early.full"]);
-    assert!(scene.curl(Some(("early.full", "early.key")), None, ME, &[]).is_none(), "not valid yet, and taken");
+    openssl(
+        scene.place(),
+        &[
+            "ca",
+            "-batch",
+            "-notext",
+            "-config",
+            "ca.conf",
+            "-cert",
+            "ca.pem",
+            "-keyfile",
+            "ca.key",
+            "-startdate",
+            "20400101000000Z",
+            "-enddate",
+            "20410101000000Z",
+            "-in",
+            "early.csr",
+            "-out",
+            "early.full",
+        ],
+    );
+    assert!(
+        scene.curl(Some(("early.full", "early.key")), None, ME, &[]).is_none(),
+        "not valid yet, and taken"
+    );
 }
 
 /// What a header says of a certificate does not count.
@@ -123,9 +153,14 @@ async fn forged_headers(store: Store) {
         format!("Client-Cert: :{}:", single.replace(' ', "")),
         format!("X-SSL-Client-Fingerprint: {}", one.fingerprint),
     ] {
-        let login = scene.curl(None, None, "mutation { loginWithCertificate { token } }", &["-H", &header]).unwrap();
+        let login =
+            scene.curl(None, None, "mutation { loginWithCertificate { token } }", &["-H", &header]).unwrap();
         assert_eq!(code(&login), "UNAUTHENTICATED", "{header}");
-        assert_eq!(code(&scene.curl(None, Some(&token), ME, &["-H", &header]).unwrap()), "UNAUTHENTICATED", "{header}");
+        assert_eq!(
+            code(&scene.curl(None, Some(&token), ME, &["-H", &header]).unwrap()),
+            "UNAUTHENTICATED",
+            "{header}"
+        );
     }
 }
 
@@ -133,7 +168,8 @@ async fn forged_headers(store: Store) {
 async fn renewal(store: Store) {
     let scene = Scene::tls(store).await;
     let server = &scene.server;
-    let role = "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+    let role =
+        "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
     let rules = json!({"path": "pki.r", "certTypes": ["AGENT_CLIENT"], "allowedEntityIds": ["r*"]});
     server.as_root(role, json!({ "input": rules })).await.ok();
     let holder = scene.client("r1", json!({"role": "pki.r"})).await;
@@ -152,8 +188,11 @@ async fn renewal(store: Store) {
     assert_eq!(code(&with(&server.root)), "FORBIDDEN", "with another token");
     assert_eq!(code(&scene.curl(None, Some(&token), &renew, &[]).unwrap()), "UNAUTHENTICATED");
     let renewed = with(&token);
-    assert_eq!(renewed["data"]["renewCertificate"]["certificate"],
-        json!({"commonName": "r1", "names": [], "entityId": "r1"}), "{renewed}");
+    assert_eq!(
+        renewed["data"]["renewCertificate"]["certificate"],
+        json!({"commonName": "r1", "names": [], "entityId": "r1"}),
+        "{renewed}"
+    );
     let mut fixed = rules.clone();
     fixed["renewable"] = json!(false);
     server.as_root(role, json!({ "input": fixed })).await.ok();
@@ -164,7 +203,8 @@ async fn renewal(store: Store) {
 async fn enrolment(store: Store) {
     let scene = Scene::plain(store).await;
     let server = &scene.server;
-    let role = "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+    let role =
+        "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
     let rules = json!({"path": "pki.slow", "certTypes": ["AGENT_CLIENT"], "requiresApproval": true});
     server.as_root(role, json!({ "input": rules })).await.ok();
     let document = json!({"version": 1, "allowed_secrets": ["pki.slow"], "allowed_operations": ["issue"]});
@@ -181,17 +221,36 @@ async fn enrolment(store: Store) {
         assert_eq!(waiting["signCertificate"]["certificate"], Value::Null);
         ids.push(text(&waiting, "/signCertificate/enrollment/enrollmentId").to_owned());
     }
-    let look = |id: &str| format!("{{ enrollment(enrollmentId: \"{id}\") {{ state certificate {{ commonName entityId }} }} }}");
-    let approve = |id: &str| format!("mutation {{ approveEnrollment(input: {{enrollmentId: \"{id}\"}}) {{ enrollment {{ state }} }} }}");
-    let deny = |id: &str| format!("mutation {{ denyEnrollment(input: {{enrollmentId: \"{id}\", reason: \"no\"}}) {{ enrollment {{ state }} }} }}");
+    let look = |id: &str| {
+        format!("{{ enrollment(enrollmentId: \"{id}\") {{ state certificate {{ commonName entityId }} }} }}")
+    };
+    let approve = |id: &str| {
+        format!(
+            "mutation {{ approveEnrollment(input: {{enrollmentId: \"{id}\"}}) {{ enrollment {{ state }} }} }}"
+        )
+    };
+    let deny = |id: &str| {
+        format!(
+            "mutation {{ denyEnrollment(input: {{enrollmentId: \"{id}\", reason: \"no\"}}) {{ enrollment {{ state }} }} }}"
+        )
+    };
     server.graphql(Some(token), &approve(&ids[0]), json!({})).await.refused("FORBIDDEN");
     let (one, two) = (approve(&ids[0]), approve(&ids[0]));
     let (one, two) = tokio::join!(server.as_root(&one, json!({})), server.as_root(&two, json!({})));
-    assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|good| **good).count(), 1, "{} {}", one.body, two.body);
+    assert_eq!(
+        [one.is_ok(), two.is_ok()].iter().filter(|good| **good).count(),
+        1,
+        "{} {}",
+        one.body,
+        two.body
+    );
     server.as_root(&deny(&ids[1]), json!({})).await.ok();
     server.as_root(&approve(&ids[1]), json!({})).await.refused("CONFLICT");
     let seen = server.graphql(Some(token), &look(&ids[0]), json!({})).await.ok();
-    assert_eq!(seen["enrollment"], json!({"state": "APPROVED", "certificate": {"commonName": "backup", "entityId": "backup"}}));
+    assert_eq!(
+        seen["enrollment"],
+        json!({"state": "APPROVED", "certificate": {"commonName": "backup", "entityId": "backup"}})
+    );
     let seen = server.graphql(Some(token), &look(&ids[1]), json!({})).await.ok();
     assert_eq!(seen["enrollment"], json!({"state": "DENIED", "certificate": null}));
     server.audit_is_whole().await;
@@ -217,7 +276,8 @@ async fn revoked_on_the_other_node() {
     let token = token_of(&scene, &holder);
     let (full, key) = files(&holder);
     let address = two.address();
-    let at_two = |query: &str| curl_at(scene.place(), &address, Some((&full, &key)), Some(&token), query, &[]);
+    let at_two =
+        |query: &str| curl_at(scene.place(), &address, Some((&full, &key)), Some(&token), query, &[]);
     let since = Instant::now();
     while at_two(ME).is_none_or(|answer| answer["data"]["me"]["entity"] != json!("agent:agent")) {
         assert!(since.elapsed() < SEEN_WITHIN, "the other node does not know the certificate");

@@ -3,7 +3,6 @@
 mod authorities;
 mod clients;
 mod lint;
-mod many;
 pub mod outside;
 mod requests;
 mod scene;

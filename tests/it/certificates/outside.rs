@@ -55,7 +55,8 @@ impl Outside {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path();
         let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "300"];
-        let mut arguments = vec!["req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Outside"];
+        let mut arguments =
+            vec!["req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Outside"];
         arguments.extend(curve);
         arguments.extend(["-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature"]);
         openssl(place, &arguments);
@@ -65,8 +66,12 @@ impl Outside {
 
     /// Signs the CSR of an authority below.
     pub fn sign_authority(&self, csr: &str) -> String {
-        self.sign(csr, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\n\
-                        subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n", 100)
+        self.sign(
+            csr,
+            "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\n\
+                        subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
+            100,
+        )
     }
 
     /// Signs any CSR, with extensions as a configuration file of openssl has them.
@@ -77,8 +82,23 @@ impl Outside {
         let days = days.to_string();
         openssl(
             place,
-            &["x509", "-req", "-in", "one.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", &days,
-              "-extfile", "one.ext", "-out", "one.pem"],
+            &[
+                "x509",
+                "-req",
+                "-in",
+                "one.csr",
+                "-CA",
+                "ca.pem",
+                "-CAkey",
+                "ca.key",
+                "-CAcreateserial",
+                "-days",
+                &days,
+                "-extfile",
+                "one.ext",
+                "-out",
+                "one.pem",
+            ],
         );
         read(place, "one.pem")
     }

@@ -93,9 +93,18 @@ impl Scene {
     pub async fn until_trusted(&self) {
         let since = Instant::now();
         let url = format!("{}/livez", self.server.address());
-        let ask = || Command::new("curl").args(["-sf", "--cacert", "root.pem", &url]).current_dir(self.place()).output();
+        let ask = || {
+            Command::new("curl")
+                .args(["-sf", "--cacert", "root.pem", &url])
+                .current_dir(self.place())
+                .output()
+        };
         while !ask().unwrap().status.success() {
-            assert!(since.elapsed() < SOON, "the server has no certificate of its authority: {}", self.server.log());
+            assert!(
+                since.elapsed() < SOON,
+                "the server has no certificate of its authority: {}",
+                self.server.log()
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -118,18 +127,31 @@ impl Scene {
     }
 
     pub async fn revoke(&self, serial: &str) -> Reply {
-        self.server.as_root(REVOKE, json!({"input": {"serialNumber": serial, "reason": "KEY_COMPROMISE"}})).await
+        self.server
+            .as_root(REVOKE, json!({"input": {"serialNumber": serial, "reason": "KEY_COMPROMISE"}}))
+            .await
     }
 
     /// A GraphQL request by `curl` over a connection with the certificate NAME.full and the key given; `None` if it was closed.
-    pub fn curl(&self, shown: Option<(&str, &str)>, token: Option<&str>, query: &str, more: &[&str]) -> Option<Value> {
+    pub fn curl(
+        &self,
+        shown: Option<(&str, &str)>,
+        token: Option<&str>,
+        query: &str,
+        more: &[&str],
+    ) -> Option<Value> {
         curl_at(self.place(), &self.server.address(), shown, token, query, more)
     }
 
     /// Logs in with a certificate; `None` if the connection was closed.
     pub fn login(&self, holder: &Holder) -> Option<Value> {
         let shown = (format!("{}.full", holder.name), format!("{}.key", holder.name));
-        self.curl(Some((&shown.0, &shown.1)), None, "mutation { loginWithCertificate { token policies } }", &[])
+        self.curl(
+            Some((&shown.0, &shown.1)),
+            None,
+            "mutation { loginWithCertificate { token policies } }",
+            &[],
+        )
     }
 
     /// What a door of `/v1/pki` answers, in a file.
@@ -145,8 +167,9 @@ impl Scene {
     pub fn ocsp(&self, serial: &str, issuer: &str, name: &str, how: &[&str]) -> String {
         let url = format!("{}/v1/pki/{serial}/ocsp", self.server.address());
         let (issuer, certificate) = (format!("{issuer}.pem"), format!("{name}.pem"));
-        let mut arguments = vec!["ocsp", "-issuer", &issuer, "-cert", &certificate, "-url", &url, "-CAfile", "root.pem"];
+        let mut arguments = vec!["ocsp"];
         arguments.extend(how);
+        arguments.extend(["-issuer", &issuer, "-cert", &certificate, "-url", &url, "-CAfile", "root.pem"]);
         openssl(self.place(), &arguments)
     }
 
@@ -155,7 +178,8 @@ impl Scene {
         let (since, wanted) = (Instant::now(), serial.to_uppercase());
         loop {
             assert_eq!(self.fetch(&format!("{authority}/crl"), "list.crl").await, 200);
-            let list = openssl(self.place(), &["crl", "-inform", "DER", "-in", "list.crl", "-noout", "-text"]);
+            let list =
+                openssl(self.place(), &["crl", "-inform", "DER", "-in", "list.crl", "-noout", "-text"]);
             if list.contains(&wanted) {
                 return list;
             }

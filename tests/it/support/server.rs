@@ -152,7 +152,11 @@ impl Server {
     /// The configuration file of server mode.
     fn write_config(&self) -> PathBuf {
         let path = self.folder.path().join("secrethub.toml");
-        let tls = if self.options.tls { "tls = \"issued\"\ntls_names = [\"localhost\", \"127.0.0.1\"]\n" } else { "" };
+        let tls = if self.options.tls {
+            "tls = \"issued\"\ntls_names = [\"localhost\", \"127.0.0.1\"]\n"
+        } else {
+            ""
+        };
         let text = format!(
             "[storage]\nurl = {:?}\n\n[listener]\naddress = \"127.0.0.1:{}\"\n{}\n[log]\nlevel = {:?}\nformat = \"json\"\n\n{}\n",
             self.database.url, self.port, tls, self.options.log_level, self.options.config

@@ -124,7 +124,8 @@ fn queries() -> Vec<Row> {
 }
 
 fn ends() -> Vec<Row> {
-    let revoke = "mutation { revokeCertificate(input: {serialNumber: \"<serial>\"}) { certificate { revoked } } }";
+    let revoke =
+        "mutation { revokeCertificate(input: {serialNumber: \"<serial>\"}) { certificate { revoked } } }";
     let delete = "mutation { deleteCertificateRole(input: {path: \"m.pki\"}) { path } }";
     vec![
         row("Mutation.revokeCertificate", revoke, Right::Area("certificates"), NOT_FOUND),
