@@ -8,7 +8,7 @@ use super::super::secrets::require_for;
 use super::super::{App, to_the_end, tokens};
 use super::fresh::{FreshLease, require_unchanged};
 use super::make::{Begun, NotMade, make};
-use super::repeat::{known, repeated};
+use super::repeat::{key_of, known, repeated};
 use super::{LeaseView, about, store};
 use crate::engine::HealthStatus;
 use crate::error::{Error, ErrorCode, Result};
@@ -36,7 +36,7 @@ pub struct IssueCredentials {
     pub path: SecretPath,
     /// The role's default without it.
     pub ttl_seconds: Option<i64>,
-    /// Asked for again with the same key, the same caller gets the same lease and credentials.
+    /// Asked for again with the same key, the same token gets the same lease and credentials.
     pub idempotency_key: Option<String>,
 }
 
@@ -102,7 +102,8 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
     let asked = access.allowed_part(&action, input.ttl_seconds);
     require_for(&access, Operation::Issue, &input.path, Some(asked)).await?;
     let app = access.app();
-    if let Some(key) = &input.idempotency_key {
+    let key = input.idempotency_key.as_deref().map(|key| key_of(access.caller.accessor, key));
+    if let Some(key) = &key {
         let before = {
             let mut tx = app.read().await?;
             store::by_key(&mut tx, &access.caller.actor_id, key).await?
@@ -133,7 +134,7 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         ttl_seconds: granted.seconds,
         max_expires_at: max_end,
         max_renewals: role.max_renewals,
-        idempotency_key: input.idempotency_key.clone(),
+        idempotency_key: key,
     };
     let row = fresh.row(&access, &engine);
     let role = open_role(app, secret_id, &sealed, version).await?;

@@ -15,8 +15,15 @@ use crate::model::policies::Operation;
 use crate::storage::db::corrupt;
 use crate::storage::leases::LeaseRow;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-/// The same caller asks with a key that it has used.
+/// How a key is stored. It belongs to the token, not to all tokens of its actor: another one has an end and networks of its own,
+/// and a lease ends with the token that it was issued to.
+pub(super) fn key_of(token: Uuid, key: &str) -> String {
+    format!("{}:{key}", token.simple())
+}
+
+/// The same token asks with a key that it has used.
 pub(super) fn repeated(row: LeaseRow, input: &IssueCredentials) -> Result<LeaseRow> {
     if row.secret_path != input.path.as_str() {
         return Err(Error::conflict("the idempotency key was used for another path: choose a new one"));

@@ -263,7 +263,7 @@ async fn the_same_key_gives_the_same_lease_as_long_as_it_lives() {
     let caller = scene.may(&["issue"]).await;
     let keyed = |key: &'static str, state: &'static str| {
         move |row: &mut LeaseRow| {
-            row.idempotency_key = Some(key.to_owned());
+            row.idempotency_key = Some(format!("{}:{key}", row.token_accessor.simple()));
             row.state = state.to_owned();
         }
     };

@@ -84,6 +84,37 @@ async fn one_idempotency_key_is_one_credential() {
     assert!(!ended.body.contains(text(credentials, "/password")));
 }
 
+/// Tokens of one AppRole are one actor, but each has its own end and its own leases.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotency_key_is_not_shared_by_the_tokens_of_a_role() {
+    let (server, target) = dev_with_postgres().await;
+    let document =
+        json!({ "version": 1, "allowed_secrets": ["prod.*"], "allowed_operations": ["issue", "revoke"] });
+    server.create_policy("issuer", document).await;
+    let role_id = server.create_role("billing", json!({ "policies": ["issuer"] })).await;
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let (secret_id, _) = server.generate_secret_id("billing", json!({})).await;
+        let login = server.login(&role_id, &secret_id).await.ok();
+        tokens.push(text(&login, "/loginWithAppRole/token").to_owned());
+    }
+    let input = json!({ "path": PG, "idempotencyKey": "the-same" });
+    let mut issued = Vec::new();
+    for token in &tokens {
+        issued.push(server.issue_as(token, input.clone()).await.ok()["issueCredentials"].take());
+    }
+    assert_ne!(lease_id(&issued[0]), lease_id(&issued[1]));
+    assert_ne!(issued[0]["credentials"], issued[1]["credentials"]);
+    let again = server.issue_as(&tokens[1], input).await.ok()["issueCredentials"].take();
+    assert_eq!((lease_id(&again), &again["credentials"]), (lease_id(&issued[1]), &issued[1]["credentials"]));
+    // the end of one is not the end of the other's credentials
+    let revoke = "mutation($token: String) { revokeToken(input: { token: $token }) { revoked } }";
+    server.as_root(revoke, json!({ "token": tokens[0] })).await.ok();
+    server.revoked(lease_id(&issued[0]), Duration::from_secs(15)).await;
+    assert!(!target.works(&issued[0]["credentials"]).await);
+    assert!(target.works(&issued[1]["credentials"]).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_issue_and_revoke_at_once() {
     let (server, target) = dev_with_postgres().await;
