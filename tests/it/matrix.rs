@@ -33,6 +33,7 @@ impl Right {
             Self::Area(area) => format!("area-{area}"),
             Self::Operation(operation) => format!("may-{operation}"),
             Self::Both(operation, area) => format!("may-{operation}-{area}"),
+            Self::Areas(one, other) => format!("area-{one}-{other}"),
         }
     }
 
@@ -44,6 +45,7 @@ impl Right {
                 json!({"version": 1, "allowed_secrets": ["unrelated.*"], "allowed_operations": ["read"]})
             }
             Self::Area(area) => json!({"version": 1, "administers": [area]}),
+            Self::Areas(one, other) => json!({"version": 1, "administers": [one, other]}),
             Self::Operation(operation) => secrets(operation),
             Self::Both(operation, area) => {
                 let mut document = secrets(operation);
@@ -206,6 +208,15 @@ async fn every_field_and_caller(store: Store) {
         }
         if let Some(want) = row.lister {
             callers.push(("a token that may list only", Some(scene.lister.clone()), want));
+        }
+        if let Right::Areas(one, other) = row.right {
+            for area in [one, other] {
+                callers.push((
+                    "a token with one of two areas",
+                    Some(scene.by_right[&Right::Area(area).name()].clone()),
+                    without,
+                ));
+            }
         }
         if row.right != Right::Nobody {
             callers.push((

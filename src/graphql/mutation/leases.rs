@@ -58,7 +58,7 @@ impl LeaseMutation {
     }
 
     /// Ends many leases. That they end is durable when this answers; the targets are asked in the background until they have
-    /// revoked. Needs administration of `leases`.
+    /// revoked. Needs administration of `leases`; with `force` of `engines` as well.
     async fn revoke_leases(
         &self,
         ctx: &Context<'_>,
@@ -77,8 +77,8 @@ struct IssueCredentialsInput {
     path: Path,
     /// How long they should live, in seconds; the role's default if left out. It may be cut: `warnings` says by what.
     ttl_seconds: Option<i32>,
-    /// For repeating a request whose answer was lost: with the same key, the same caller gets the same lease and credentials
-    /// as long as the lease lives. 1 to 128 printable characters.
+    /// For repeating a request whose answer was lost: with the same key, the same token gets the same lease and credentials
+    /// as long as the lease lives; another token gets its own. 1 to 128 printable characters.
     idempotency_key: Option<String>,
 }
 
@@ -133,6 +133,7 @@ struct RevokeLeasesInput {
     /// Those of whoever logged in as the role of this name.
     role_name: Option<String>,
     /// Do not ask the targets: the leases are given up, and the credentials may live on. For targets that are gone for good.
+    /// Needs administration of both `leases` and `engines`.
     force: Option<bool>,
 }
 

@@ -113,7 +113,7 @@ impl RevokeSelection {
 
 /// Ends all leases of a selection; how many. Returns when that is durable: the targets are asked in the background, until they
 /// have revoked. With `force` they are not asked at all, and the credentials may live on: for targets that are gone for good.
-/// Needs the area `leases`.
+/// Needs the area `leases`; with `force` also `engines`, since what lives on is on their targets.
 ///
 /// # Errors
 /// `FORBIDDEN`, `BAD_USER_INPUT` for an engine or a role that is not there.
@@ -132,7 +132,11 @@ pub async fn revoke_many(ctx: &OpContext, selection: RevokeSelection, force: boo
 }
 
 async fn authorise(access: &Access, force: bool) -> Result<Decision, Attempt> {
-    access.administer(Area::Leases, if force { "force_revoke_leases" } else { "revoke_leases" }).await
+    if !force {
+        return access.administer(Area::Leases, "revoke_leases").await;
+    }
+    access.administer(Area::Engines, "force_revoke_leases").await?;
+    access.administer(Area::Leases, "force_revoke_leases").await
 }
 
 async fn resolve(access: &Access, selection: &RevokeSelection) -> Result<Selection> {

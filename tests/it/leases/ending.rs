@@ -159,13 +159,14 @@ async fn leases_of_a_target_that_is_gone_are_given_up_by_force() {
     .await;
     assert!(!server.engine("main").await.is_null());
     let forced = json!({ "pathPrefix": "prod", "force": true });
-    let lesser = json!({ "version": 1, "administers": ["engines"] });
-    server.create_policy("engines", lesser).await;
-    let token = server.token_with(&["engines"], json!({})).await;
-    server
-        .mutate(&token, "revokeLeases", "RevokeLeasesInput", forced.clone(), "count")
-        .await
-        .refused("FORBIDDEN");
+    for area in ["engines", "leases"] {
+        server.create_policy(area, json!({ "version": 1, "administers": [area] })).await;
+        let token = server.token_with(&[area], json!({})).await;
+        server
+            .mutate(&token, "revokeLeases", "RevokeLeasesInput", forced.clone(), "count")
+            .await
+            .refused("FORBIDDEN");
+    }
     assert_eq!(server.revoke_leases(forced).await, 1);
     let lease = server.lease(lease_id(&issued)).await;
     assert_eq!(lease["state"], "REVOKED");

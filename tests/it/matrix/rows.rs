@@ -14,6 +14,8 @@ pub enum Right {
     Operation(&'static str),
     /// An operation and an area.
     Both(&'static str, &'static str),
+    /// Two areas; either alone is not enough.
+    Areas(&'static str, &'static str),
 }
 
 /// What must come back.

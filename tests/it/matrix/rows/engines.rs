@@ -75,10 +75,11 @@ fn leases() -> Vec<Row> {
             "Mutation.revokeLeases",
             "mutation { revokeLeases(input: {pathPrefix: \"m\"}) { count } }",
         ),
-        area(
-            "leases",
+        row(
             "Mutation.revokeLeases",
             "mutation { revokeLeases(input: {engine: \"m-new\", force: true}) { count } }",
+            Right::Areas("leases", "engines"),
+            FORBIDDEN,
         ),
     ]
 }
