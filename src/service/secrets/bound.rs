@@ -114,3 +114,16 @@ pub async fn refuse_bound(tx: &mut Tx, row: &SecretRow) -> Result<()> {
     }
     Ok(())
 }
+
+/// What is deleted is not in the secret any more when its account needs it: the binding goes first.
+///
+/// # Errors
+/// `CONFLICT`.
+pub async fn refuse_removal(tx: &mut Tx, row: &SecretRow) -> Result<()> {
+    match account_store::by_secret(tx, row.id).await? {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::conflict("the secret holds the password of an account of an engine: unbind it first"))
+        }
+    }
+}

@@ -4,6 +4,7 @@ use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::refresh_keyring;
+use super::bound::refuse_removal;
 use super::write::{Writing, check_expected, key_still_missing, roll_back};
 use super::{SecretView, about, absent, require};
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ impl Fate {
 /// Marks versions as deleted (the current one, if none is named); [`restore`] undoes it. Needs `delete`.
 ///
 /// # Errors
-/// `NOT_FOUND`, `FORBIDDEN`, `BAD_USER_INPUT` at `versions`.
+/// `NOT_FOUND`, `FORBIDDEN`, `BAD_USER_INPUT` at `versions`, `CONFLICT` for the current version of a secret that is bound to an account.
 pub async fn delete(ctx: &OpContext, path: &SecretPath, versions: Option<Vec<i64>>) -> Result<SecretView> {
     change_versions(ctx, path, versions, Fate::Delete).await
 }
@@ -128,6 +129,7 @@ async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
                 if row.secret_type != "static" {
                     return Err(Error::conflict("this is an engine's role: delete it with deleteEngineRole"));
                 }
+                refuse_removal(tx, &row).await?;
                 store::remove(tx, row.id).await?;
                 let event = about(event, &path, Some(&row), None);
                 Ok(Change::new((), event, vec![Effect::Secret(path)]))
@@ -175,6 +177,9 @@ async fn change_once(
                 let mut row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
                 let versions = versions.unwrap_or_else(|| vec![row.version]);
                 check_versions(tx, &row, &versions, fate).await?;
+                if !matches!(fate, Fate::Restore) && versions.contains(&row.version) {
+                    refuse_removal(tx, &row).await?;
+                }
                 match fate {
                     Fate::Delete => store::set_deleted(tx, row.id, &versions, Some(now)).await?,
                     Fate::Restore => store::set_deleted(tx, row.id, &versions, None).await?,
