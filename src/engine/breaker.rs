@@ -79,6 +79,15 @@ impl Breaker {
         self.until = Some(now + backoff(self.crashes, jitter));
     }
 
+    /// The process ended while nothing was asked of it. Whoever ended it, no call did: the first time another may be started at once.
+    pub fn ended_idle(&mut self, now: Instant, jitter: f64) {
+        if self.has_failed() {
+            self.crashed(now, jitter);
+        } else {
+            self.crashes = 1;
+        }
+    }
+
     /// The engine answered that its target does not.
     pub fn target_failed(&mut self, now: Instant, jitter: f64) {
         self.retries = self.retries.saturating_add(1);
@@ -132,6 +141,16 @@ mod tests {
         breaker.leave(Admission::Probe);
         assert_eq!(breaker.admit(later), Ok(Admission::Normal));
         assert!(!breaker.has_failed());
+    }
+
+    #[test]
+    fn an_idle_process_that_ends_delays_only_the_second_start() {
+        let start = Instant::now();
+        let mut breaker = Breaker::default();
+        breaker.ended_idle(start, 0.0);
+        assert_eq!(breaker.admit(start), Ok(Admission::Normal));
+        breaker.ended_idle(start, 0.0);
+        assert!(breaker.wait(start).is_some());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use secrethub_engine::wire::{self, FromEngine, Operation, Outcome, ToEngine};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -26,7 +26,11 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A closed socket mostly means that the process ended, and how it did says more.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-type Frame = Zeroizing<Vec<u8>>;
+/// What is sent, and whether that has begun.
+struct Frame {
+    bytes: Zeroizing<Vec<u8>>,
+    begun: Arc<AtomicBool>,
+}
 
 pub(super) struct Connection {
     shared: Arc<Shared>,
@@ -47,10 +51,12 @@ struct Shared {
 struct Calls {
     open: HashMap<u64, Place>,
     end: Option<End>,
+    /// Nothing was asked of the process when it ended.
+    idle: bool,
 }
 
 enum Place {
-    Waiting(oneshot::Sender<Outcome>),
+    Waiting(oneshot::Sender<Outcome>, Arc<AtomicBool>),
     /// Nobody waits; it must be answered until then all the same.
     Cancelled(Instant),
 }
@@ -95,9 +101,14 @@ impl Connection {
         self.shared.calls.lock().end.clone()
     }
 
+    /// Whether it ended while nothing was asked of the process.
+    pub fn ended_idle(&self) -> bool {
+        self.shared.calls.lock().idle
+    }
+
     /// Whether answers are awaited.
     pub fn is_busy(&self) -> bool {
-        self.shared.calls.lock().open.values().any(|place| matches!(place, Place::Waiting(_)))
+        self.shared.calls.lock().open.values().any(|place| matches!(place, Place::Waiting(..)))
     }
 
     /// Makes a call. Dropping the future cancels it.
@@ -105,23 +116,24 @@ impl Connection {
         let id = self.shared.ids.fetch_add(1, Ordering::Relaxed);
         let left = end.saturating_duration_since(Instant::now());
         let deadline_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let frame = wire::encode(&ToEngine::Call { id, deadline_ms, operation })
+        let bytes = wire::encode(&ToEngine::Call { id, deadline_ms, operation })
             .map_err(|_| Failure::Engine(EngineError::refused("what is asked of the engine is too long")))?;
+        let begun = Arc::new(AtomicBool::new(false));
         let place = match timeout_at(end, self.outbox.reserve()).await {
             Ok(Ok(place)) => place,
-            Ok(Err(_)) => return Err(self.shared.gone()),
+            Ok(Err(_)) => return Err(self.shared.gone(&begun)),
             Err(_) => return Err(Failure::Late),
         };
         let (sender, answer) = oneshot::channel();
         let mut ticket = Ticket { id, connection: self, waiting: true };
-        self.shared.open(id, sender)?;
-        place.send(frame);
+        self.shared.open(id, Place::Waiting(sender, Arc::clone(&begun)))?;
+        place.send(Frame { bytes, begun: Arc::clone(&begun) });
         let outcome = timeout_at(end + SLACK, answer).await;
         ticket.waiting = outcome.is_err();
         match outcome {
             Ok(Ok(Outcome::Ok(value))) => Ok(value),
             Ok(Ok(Outcome::Error(error))) => Err(Failure::Engine(tidy(error))),
-            Ok(Err(_)) => Err(self.shared.gone()),
+            Ok(Err(_)) => Err(self.shared.gone(&begun)),
             Err(_) => Err(Failure::Late),
         }
     }
@@ -139,25 +151,26 @@ impl Drop for Ticket<'_> {
         if !self.waiting || !self.connection.shared.abandon(self.id) {
             return;
         }
-        if let Ok(frame) = wire::encode(&ToEngine::Cancel { id: self.id }) {
+        if let Ok(bytes) = wire::encode(&ToEngine::Cancel { id: self.id }) {
             // with a full queue the plugin ends the call at its deadline, or is found hung
-            let _ = self.connection.outbox.try_send(frame);
+            let _ = self.connection.outbox.try_send(Frame { bytes, begun: Arc::default() });
         }
     }
 }
 
 impl Shared {
-    fn open(&self, id: u64, sender: oneshot::Sender<Outcome>) -> Result<(), Failure> {
+    fn open(&self, id: u64, place: Place) -> Result<(), Failure> {
         let mut calls = self.calls.lock();
         if let Some(end) = &calls.end {
-            return Err(Failure::Gone(end.clone()));
+            return Err(Failure::NotSent(end.clone()));
         }
-        calls.open.insert(id, Place::Waiting(sender));
+        calls.open.insert(id, place);
         Ok(())
     }
 
-    fn gone(&self) -> Failure {
-        Failure::Gone(self.calls.lock().end.clone().unwrap_or_else(End::stopped))
+    fn gone(&self, begun: &AtomicBool) -> Failure {
+        let end = self.calls.lock().end.clone().unwrap_or_else(End::stopped);
+        if begun.load(Ordering::SeqCst) { Failure::Gone(end) } else { Failure::NotSent(end) }
     }
 
     /// Marks a call that nobody waits for any more; whether there was one.
@@ -173,7 +186,7 @@ impl Shared {
     /// Takes an answer; whether it was asked for.
     fn answer(&self, id: u64, outcome: Outcome) -> bool {
         match self.calls.lock().open.remove(&id) {
-            Some(Place::Waiting(sender)) => {
+            Some(Place::Waiting(sender, _)) => {
                 // who waits may be going at this moment
                 let _ = sender.send(outcome);
                 true
@@ -186,11 +199,16 @@ impl Shared {
     fn close(&self, end: End) {
         let mut calls = self.calls.lock();
         let end = self.cause.get().cloned().unwrap_or(end);
-        calls.end.get_or_insert(end);
-        // whoever waits learns it by the loss of the sender
-        calls.open.clear();
+        if calls.end.is_none() {
+            calls.end = Some(end);
+            calls.idle = !calls.open.values().any(Place::is_begun);
+        }
+        let waiting = std::mem::take(&mut calls.open);
         drop(calls);
+        // first, so that whoever tries again does so with another process
         self.closing.cancel();
+        // whoever waits learns it by the loss of the sender
+        drop(waiting);
     }
 }
 
@@ -217,7 +235,16 @@ async fn read(shared: &Shared, mut from: impl AsyncRead + Unpin) -> End {
 
 async fn write(mut to: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Frame>) -> End {
     while let Some(frame) = queue.recv().await {
-        if to.write_all(&frame).await.is_err() {
+        // before the first byte: who sees it unset has sent nothing, whatever happens at the same moment
+        frame.begun.store(true, Ordering::SeqCst);
+        let sent = match to.write(&frame.bytes).await {
+            Ok(first) => to.write_all(&frame.bytes[first..]).await,
+            Err(error) => {
+                frame.begun.store(false, Ordering::SeqCst);
+                Err(error)
+            }
+        };
+        if sent.is_err() {
             // the reader finds out why
             tokio::time::sleep(LAST_WORDS * 2).await;
             return End::failure("the engine's process ended");
@@ -240,9 +267,17 @@ async fn watch(shared: &Shared) -> End {
 }
 
 impl Place {
+    /// Whether the process may have heard of the call.
+    fn is_begun(&self) -> bool {
+        match self {
+            Self::Waiting(_, begun) => begun.load(Ordering::SeqCst),
+            Self::Cancelled(_) => true,
+        }
+    }
+
     fn due(&self) -> Option<Instant> {
         match self {
-            Self::Waiting(_) => None,
+            Self::Waiting(..) => None,
             Self::Cancelled(due) => Some(*due),
         }
     }

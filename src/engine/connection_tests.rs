@@ -79,7 +79,7 @@ async fn a_cancelled_call_that_is_never_answered_ends_the_connection() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(connection.end(), Some(End::failure("the engine hung")));
     assert!(
-        matches!(connection.call(Operation::Check, soon()).await, Err(Failure::Gone(end)) if end.failure)
+        matches!(connection.call(Operation::Check, soon()).await, Err(Failure::NotSent(end)) if end.failure)
     );
 }
 
@@ -121,5 +121,22 @@ async fn how_the_process_ended_is_the_reason() {
     cause.set(told.clone()).unwrap();
     closing.cancel();
     let outcome = connection.call(Operation::Check, soon()).await;
-    assert!(matches!(outcome, Err(Failure::Gone(end)) if end == told));
+    assert!(matches!(outcome, Err(Failure::NotSent(end)) if end == told));
+}
+
+#[tokio::test]
+async fn what_was_not_sent_is_told_from_what_was() {
+    let (connection, peer) = connected();
+    drop(peer);
+    let outcome = connection.call(Operation::Check, soon()).await;
+    assert!(matches!(outcome, Err(Failure::NotSent(end)) if end.failure), "nobody was there to hear of it");
+    assert!(connection.ended_idle());
+
+    let (connection, mut peer) = connected();
+    let (outcome, ()) = tokio::join!(connection.call(Operation::Check, soon()), async {
+        peer.call().await;
+        drop(peer);
+    });
+    assert!(matches!(outcome, Err(Failure::Gone(end)) if end.failure));
+    assert!(!connection.ended_idle());
 }

@@ -122,16 +122,34 @@ impl Engines {
         slot.check(target.version)?;
         let _place = slot.lanes.enter(lane, end).await?;
         let _admitted = slot.admit(target.version)?;
-        let process = match slot.running(target.version) {
-            Some(process) => process,
-            None => self.started(&slot, target, installation, end).await?,
-        };
-        let outcome = process.connection.call(operation, end).await;
-        if let Err(Failure::Gone(end)) = &outcome {
-            slot.note_end(target.version, &process, end);
+        let mut outcome = self.once(&slot, target, installation, operation.clone(), end).await?;
+        let stopped = slot.tenure.closing.is_cancelled();
+        if matches!(outcome, Err(Failure::NotSent(_))) && !stopped && slot.wait().is_none() {
+            // a process that ended idle is noticed by whoever would be its next caller: another one hears of the call for the first time
+            outcome = self.once(&slot, target, installation, operation, end).await?;
         }
         slot.settle(target.version, &outcome);
         outcome.map_err(CallError::from)
+    }
+
+    /// One call of the process that there is, or of one that is started for it.
+    async fn once(
+        &self,
+        slot: &Arc<Slot>,
+        target: &Target,
+        installation: &Installation,
+        operation: Operation,
+        end: Instant,
+    ) -> Result<Result<Value, Failure>, CallError> {
+        let process = match slot.running(target.version) {
+            Some(process) => process,
+            None => self.started(slot, target, installation, end).await?,
+        };
+        let outcome = process.connection.call(operation, end).await;
+        if let Err(Failure::Gone(end) | Failure::NotSent(end)) = &outcome {
+            slot.note_end(target.version, &process, end);
+        }
+        Ok(outcome)
     }
 
     /// Waits for a process; its start goes on if this caller gives up.

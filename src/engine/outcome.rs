@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Engine(EngineError),
     /// The process is gone.
     Gone(End),
+    /// The process was gone before anything of the call was sent to it.
+    NotSent(End),
     /// It did not answer in time.
     Late,
 }
@@ -38,8 +40,9 @@ pub(super) fn tidy(error: EngineError) -> EngineError {
     let line = |text: String, most: usize| -> String {
         text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
     };
-    // a field belongs to bad input
-    let field = error.field.filter(|_| error.kind == ErrorKind::BadInput).map(|field| line(field, 200));
+    // a field belongs to what is wrong with it
+    let named = matches!(error.kind, ErrorKind::BadInput | ErrorKind::Refused);
+    let field = error.field.filter(|_| named).map(|field| line(field, 200));
     EngineError { kind: error.kind, message: line(error.message, 500), field }
 }
 
@@ -47,7 +50,9 @@ impl From<Failure> for CallError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Engine(error) => Self::Engine(error),
-            Failure::Gone(end) => Self::unavailable(format!("{}: try again shortly", end.message)),
+            Failure::Gone(end) | Failure::NotSent(end) => {
+                Self::unavailable(format!("{}: try again shortly", end.message))
+            }
             Failure::Late => Self::unavailable("the engine did not answer in time: try again shortly"),
         }
     }
@@ -60,12 +65,14 @@ mod tests {
     #[test]
     fn an_engines_words_are_bounded_and_on_one_line() {
         let error = EngineError {
-            kind: ErrorKind::Refused,
+            kind: ErrorKind::Retry,
             message: format!("a\nb\u{1b}[31m{}", "x".repeat(9000)),
             field: Some("of something else".to_owned()),
         };
         let tidy = tidy(error);
         assert!(tidy.message.starts_with("a b [31mx") && tidy.message.len() == 500);
         assert_eq!(tidy.field, None);
+        let refused = super::tidy(EngineError::refused("no").at("pass\nword"));
+        assert_eq!(refused.field.as_deref(), Some("pass word"));
     }
 }

@@ -274,6 +274,7 @@ mod tests {
             version: "1.2.3".to_owned(),
             config_schema: json!({}),
             role_schema: json!({}),
+            restores: false,
         };
         assert_eq!(check(&fit), Ok(()));
         assert!(check(&Hello { protocol: PROTOCOL + 1, ..fit.clone() }).is_err());

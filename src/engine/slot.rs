@@ -146,7 +146,7 @@ impl Slot {
                 state.target_failed(tidy(error).message, now);
             }
             // counted where the process is watched
-            Err(Failure::Gone(_)) => {}
+            Err(Failure::Gone(_) | Failure::NotSent(_)) => {}
             Ok(_) | Err(Failure::Engine(_)) => {
                 state.breaker.works();
                 state.set_health(HealthStatus::Healthy, None, now);
@@ -166,11 +166,19 @@ impl Slot {
 
     /// A process could not be started, or ended by itself.
     pub fn crashed(&self, version: i64, message: &str) {
+        self.failed(version, message, false);
+    }
+
+    fn failed(&self, version: i64, message: &str, idle: bool) {
         let mut state = self.state.lock();
         if state.version != Some(version) {
             return;
         }
-        state.breaker.crashed(Instant::now(), jitter());
+        if idle {
+            state.breaker.ended_idle(Instant::now(), jitter());
+        } else {
+            state.breaker.crashed(Instant::now(), jitter());
+        }
         let status = state.status_after_failure();
         let now = self.clock.now();
         state.set_health(status, Some(message.to_owned()), now);
@@ -185,7 +193,7 @@ impl Slot {
                 Some(detail) => format!("{} ({detail})", end.message),
                 None => end.message.to_owned(),
             };
-            self.crashed(version, &message);
+            self.failed(version, &message, process.connection.ended_idle());
         }
     }
 

@@ -101,7 +101,9 @@ pub(super) async fn connect(
             Err(NotStarted::Failed(error.message))
         }
         Err(Failure::Engine(error)) => Err(NotStarted::Refused(error)),
-        Err(Failure::Gone(End { message, .. })) => Err(NotStarted::Failed(message.to_owned())),
+        Err(Failure::Gone(End { message, .. }) | Failure::NotSent(End { message, .. })) => {
+            Err(NotStarted::Failed(message.to_owned()))
+        }
         Err(Failure::Late) => {
             Err(NotStarted::Failed("the engine did not take its configuration in time".to_owned()))
         }

@@ -63,6 +63,10 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// The name among plugins, such as `postgresql`: letters, digits and `-`.
     const KIND: &'static str;
 
+    /// Whether it has [`Engine::restore`], and [`Engine::list`] is cheap enough to be asked every minute: then the server has accounts made
+    /// anew that the target has lost, by itself.
+    const RESTORES: bool = false;
+
     /// How to reach the target, and with which rights.
     type Config: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
 

@@ -25,7 +25,8 @@ pub struct EngineError {
     pub kind: ErrorKind,
     /// A sentence without a full stop: what is wrong and what to do.
     pub message: String,
-    /// For [`ErrorKind::BadInput`]: the field within the configuration or role, such as `nodes[2].host`; empty for the whole.
+    /// The field within the configuration or role, such as `nodes[2].host`; empty for the whole. For [`ErrorKind::BadInput`], and
+    /// for [`ErrorKind::Refused`] where it is this field that the target refuses: whoever saves it is told so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
@@ -60,6 +61,13 @@ impl EngineError {
     /// The target refused.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Refused, message)
+    }
+
+    /// The same, of this field.
+    #[must_use]
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(bounded(field.into(), MAX_FIELD));
+        self
     }
 
     /// The engine does not have this operation.

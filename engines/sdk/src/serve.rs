@@ -139,6 +139,7 @@ fn hello<E: Engine>(version: &str) -> Hello {
         version: version.to_owned(),
         config_schema: schemars::schema_for!(E::Config).into(),
         role_schema: schemars::schema_for!(E::Role).into(),
+        restores: E::RESTORES,
     }
 }
 

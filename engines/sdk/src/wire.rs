@@ -34,7 +34,7 @@ pub enum ToEngine {
 }
 
 /// What is asked for. `role` and `config` are checked against the engine's types by the plugin.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
     /// Comes first, and once. Answered by nothing.
@@ -131,6 +131,9 @@ pub struct Hello {
     /// JSON Schema (2020-12) of the engine's configuration; secrets in it are `writeOnly`.
     pub config_schema: Value,
     pub role_schema: Value,
+    /// Whether it makes accounts anew that a target has lost.
+    #[serde(default)]
+    pub restores: bool,
 }
 
 /// A message as a frame. It may hold secrets: it is wiped when it goes.

@@ -20,6 +20,33 @@ async fn an_idle_process_ends_and_the_next_call_starts_another() {
     assert_ne!(pid(&engines, &target).await, first);
 }
 
+/// Killed from outside while nothing was asked of it: the next call finds another process, whether the end was noticed before it or by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_process_that_is_killed_costs_no_call() {
+    let engines = engines();
+    let target = plain();
+    let mut last = pid(&engines, &target).await;
+    for pause in [0, 0, 0, 0, 5, 50, 600] {
+        assert!(Command::new("kill").args(["-9", &last.to_string()]).status().unwrap().success());
+        while is_running(last) {
+            std::thread::yield_now();
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let answer = ask(&engines, &target, role("nothing", ""), PATIENCE).await;
+        let answer = answer.unwrap_or_else(|error| panic!("after {pause} ms: {error:?}"));
+        let next = answer["pid"].as_u64().unwrap();
+        assert_ne!(next, last, "after {pause} ms");
+        last = next;
+        assert_eq!(engines.health(target.id).status, HealthStatus::Healthy);
+    }
+}
+
+/// Whether it may still read what is sent to it: one that waits to be reaped, and has no other thread, may not.
+fn is_running(pid: u64) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    threads > 1 || is_alive(pid)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_version_replaces_the_process_and_lets_calls_finish() {
     let engines = engines();
