@@ -13,11 +13,15 @@ use secrethub_engine::{EngineError, Result};
 /// # Errors
 /// As AWS answers.
 pub async fn account(account: &Account) -> Result<()> {
-    account.clients.identify().await.map_err(|failure| failure.doing("cannot ask STS who the engine is"))?;
+    let key = |failure: Failure, doing: &str| match failure.cause {
+        Cause::Key => failure.doing(doing).at("secret_access_key"),
+        _ => failure.doing(doing),
+    };
+    account.clients.identify().await.map_err(|failure| key(failure, "cannot ask STS who the engine is"))?;
     match account.clients.iam.get_user().send().await.map_err(Failure::from) {
         // anything else that IAM says shows that it is there: a role's session, say, has no user to get
         Err(failure) if matches!(failure.cause, Cause::Passing | Cause::Key) => {
-            Err(failure.doing("cannot ask IAM who the engine is"))
+            Err(key(failure, "cannot ask IAM who the engine is"))
         }
         _ => Ok(()),
     }

@@ -124,7 +124,7 @@ impl Engine for AwsIam {
             Kind::User(role) if !is_session(handle) => {
                 users::renew(&self.account(), &self.name(lease.id), role, lease.expires_at).await
             }
-            _ => Err(EngineError::refused("credentials of STS cannot be renewed: request new ones")),
+            _ => Err(EngineError::unsupported("renewal of credentials of STS: request new ones")),
         }
     }
 

@@ -82,13 +82,15 @@ fn duration(lease: &Lease, now: SystemTime, longest: i64) -> Result<i32> {
     if left < SHORTEST - LENIENCY {
         return Err(EngineError::refused(
             "STS issues credentials for 15 minutes at least: request a lease of 15 minutes or more",
-        ));
+        )
+        .at(""));
     }
     if left > longest {
         return Err(EngineError::refused(format!(
             "STS issues such credentials for {} hours at most: request a shorter lease",
             longest / 3600
-        )));
+        ))
+        .at(""));
     }
     i32::try_from(left.max(SHORTEST)).map_err(|_| EngineError::refused("request a shorter lease"))
 }

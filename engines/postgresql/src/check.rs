@@ -2,7 +2,7 @@
 
 use crate::create::in_transaction;
 use crate::engine::PostgresEngine;
-use crate::failure::{Result as StepResult, repeat};
+use crate::failure::{Failure, Result as StepResult, repeat};
 use crate::role::Role;
 use crate::statements::{Statement, Subject};
 use crate::verifier::Verifier;
@@ -20,7 +20,7 @@ impl PostgresEngine {
     pub(crate) async fn check_account(&self) -> Result<()> {
         let query = "SELECT rolsuper OR rolcreaterole, pg_is_in_recovery(), \
              current_setting('server_version_num')::int4 FROM pg_roles WHERE rolname = current_user";
-        let rows = self.ask(query, &[]).await?;
+        let rows = self.ask(query, &[]).await.map_err(at_setting)?;
         let (may_create, standby, version) = match rows.first() {
             Some(row) => (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, i32>(2)),
             None => return Err(EngineError::retry("the target does not say who is logged in")),
@@ -29,11 +29,12 @@ impl PostgresEngine {
             return Err(EngineError::refused("the target is older than PostgreSQL 12"));
         }
         if standby {
-            return Err(EngineError::refused("the target is a standby: give the address of the primary"));
+            let message = "the target is a standby: give the address of the primary";
+            return Err(EngineError::refused(message).at("host"));
         }
         if !may_create {
             let message = "the engine's account may not create roles: ALTER ROLE … CREATEROLE";
-            return Err(EngineError::refused(message));
+            return Err(EngineError::refused(message).at("username"));
         }
         Ok(())
     }
@@ -112,4 +113,14 @@ impl PostgresEngine {
         })
         .await
     }
+}
+
+/// Names the setting of the engine that the target does not take.
+fn at_setting(failure: Failure) -> EngineError {
+    let field = match failure.code.as_ref().map(SqlState::code) {
+        Some("28000" | "28P01") => "password",
+        Some("3D000") => "database",
+        _ => return failure.error,
+    };
+    failure.error.at(field)
 }

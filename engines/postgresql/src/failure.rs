@@ -133,6 +133,7 @@ impl Failure {
             ErrorKind::Refused if wrong && class != "42501" => {
                 EngineError::bad_input(field, self.error.message)
             }
+            ErrorKind::Refused => self.error.at(field),
             kind => EngineError { kind, message: format!("{field}: {}", self.error.message), field: None },
         };
         self

@@ -100,6 +100,20 @@ impl Fault {
         rules.iter().position(|rule| rest.starts_with(&format!("{rule}'")))
     }
 
+    /// As an answer to whoever sets the engine up: with the setting that it is about.
+    pub fn of_config(self) -> EngineError {
+        let field = match self.cause {
+            Cause::Login => Some("password"),
+            Cause::Certificate => Some("tls.ca_pem"),
+            Cause::Gone(_) | Cause::Says(..) => None,
+        };
+        let error = self.into_error(&[]);
+        match field {
+            Some(field) => error.at(field),
+            None => error,
+        }
+    }
+
     /// As an answer, with the node's own words; these texts blotted out of them.
     pub fn into_error(self, secrets: &[&str]) -> EngineError {
         let node = self.node;

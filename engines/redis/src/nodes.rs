@@ -123,7 +123,7 @@ impl Nodes {
     pub async fn check(&self, probe: &str) -> Result<()> {
         self.on_each(|node| self.check_node(node, probe)).await?;
         let saved = self.save().await?.into_iter().min().unwrap_or(Saved::None);
-        self.require(saved)
+        self.require(saved).map_err(|error| error.at("persistence"))
     }
 
     async fn check_node(&self, node: &Node, probe: &str) -> Result<()> {
@@ -144,7 +144,7 @@ impl Nodes {
             match node.ask::<Value>(&command).await {
                 Ok(_) => {}
                 Err(fault) if fault.is_no_permission() => missing.push(right),
-                Err(fault) => return Err(fault.into_error(&[])),
+                Err(fault) => return Err(fault.of_config()),
             }
         }
         if missing.is_empty() {
@@ -155,7 +155,8 @@ impl Nodes {
         Err(EngineError::refused(format!(
             "{}: the account {account} lacks rights: give it {missing}",
             node.label
-        )))
+        ))
+        .at("username"))
     }
 
     /// Whether every node takes these rules: makes an account with them that is off and has no password, and removes it.

@@ -99,9 +99,10 @@ pub fn client_error(error: CallError, prefix: &str) -> Error {
         CallError::Engine(EngineError { kind: ErrorKind::Unsupported, message, .. }) => {
             Error::new(ErrorCode::BadUserInput, input::shown_long(&message))
         }
-        CallError::Engine(EngineError { message, .. }) => Error::new(
+        // with the field that it is about
+        CallError::Engine(error) => Error::new(
             ErrorCode::EngineUnavailable,
-            format!("the engine says: {}", input::shown_long(&message)),
+            format!("the engine says: {}", input::shown_long(&error.to_string())),
         ),
         CallError::Unavailable { message, retry_after } => {
             let error = Error::new(ErrorCode::EngineUnavailable, input::shown_long(&message));
@@ -110,6 +111,16 @@ pub fn client_error(error: CallError, prefix: &str) -> Error {
                 None => error,
             }
         }
+    }
+}
+
+/// The same, for who saves a configuration or a role: what the target refuses of it is to be corrected in it.
+pub fn saving_error(error: CallError, prefix: &str) -> Error {
+    match error {
+        CallError::Engine(error) if error.kind == ErrorKind::Refused && error.field.is_some() => {
+            client_error(CallError::Engine(EngineError { kind: ErrorKind::BadInput, ..error }), prefix)
+        }
+        error => client_error(error, prefix),
     }
 }
 

@@ -7,13 +7,14 @@ use super::super::{App, input};
 use super::moved::moved;
 use super::shown::without_secrets;
 use super::{EngineView, MAX_CONFIG, ask, config_record, named, store};
-use crate::engine::{PluginInfo, Target};
+use crate::engine::{CallError, PluginInfo, Target};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::{Area, Decision};
 use crate::storage::account_rotations;
 use crate::storage::db::{Tx, corrupt};
 use crate::storage::engines::EngineRow;
+use secrethub_engine::ErrorKind;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -47,8 +48,8 @@ pub struct EnableEngine {
 /// Enables an engine. Needs the area `engines`.
 ///
 /// # Errors
-/// `CONFLICT` if the name is taken, `BAD_USER_INPUT` naming the field of the configuration, `ENGINE_UNAVAILABLE` with the
-/// target's complaint, `FORBIDDEN`.
+/// `CONFLICT` if the name is taken, `BAD_USER_INPUT` naming the field of the configuration, with the target's complaint if it is the
+/// target that refuses it, `ENGINE_UNAVAILABLE` if the target does not answer, `FORBIDDEN`.
 pub async fn enable(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> {
     check(&input)?;
     let (_, taken) = settle!(authorised(ctx, "enable_engine", &input.name))?;
@@ -132,7 +133,14 @@ async fn try_out(app: &App, id: Uuid, input: &EnableEngine) -> Result<()> {
     };
     let installation = ask::installation(app).await?;
     let tried = app.engines.probe(&target, &installation, vec![Operation::Check], TRIAL).await;
-    tried.map_err(|error| ask::client_error(error, "config"))
+    tried.map_err(|error| match error {
+        // whatever the target refuses, it refuses because of the configuration that is tried
+        CallError::Engine(error) if error.kind == ErrorKind::Refused => {
+            let field = error.field.clone().unwrap_or_default();
+            ask::saving_error(CallError::Engine(error.at(field)), "config")
+        }
+        error => ask::client_error(error, "config"),
+    })
 }
 
 async fn enable_once(

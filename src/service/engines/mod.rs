@@ -13,7 +13,7 @@ mod rotate;
 mod shown;
 
 pub use accounts::{AccountView, BindAccount, account_of, bind, unbind};
-pub(super) use ask::{ask, ask_background, client_error, recorded, told};
+pub(super) use ask::{ask, ask_background, client_error, recorded, saving_error, told};
 pub use configure::{EnableEngine, enable, update};
 pub(super) use disable::is_ending;
 pub use disable::{Disabled, disable, finish_disabled};

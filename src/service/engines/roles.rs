@@ -7,7 +7,7 @@ use super::super::ledger::{Attempt, Change};
 use super::super::seal::open_record;
 use super::super::secrets::{SecretView, about};
 use super::super::{App, input};
-use super::ask::{ask, client_error};
+use super::ask::{ask, saving_error};
 use super::configure::check_config;
 use super::{named, store};
 use crate::crypto::barrier::RecordName;
@@ -86,7 +86,7 @@ pub async fn put_role(ctx: &OpContext, role: EngineRole) -> Result<SecretView> {
     let secret_id = before.as_ref().map_or_else(Uuid::new_v4, |secret| secret.id);
     ask(ctx.app(), &row, Operation::CheckRole { role: role.config.clone() })
         .await
-        .map_err(|error| client_error(error, "config"))?;
+        .map_err(|error| saving_error(error, "config"))?;
     if role.rehearse {
         rehearse(ctx, &row, &role.path, &role.config, default_ttl).await?;
     }

@@ -2,7 +2,7 @@
 //! have a lease like any others, so that a crash leaves nothing behind.
 
 use super::super::context::{OpContext, settle};
-use super::super::engines::{ask, client_error};
+use super::super::engines::{ask, saving_error};
 use super::super::ledger::{Attempt, Change};
 use super::fresh::{FreshLease, require_unchanged};
 use super::make::{Begun, NotMade, make};
@@ -96,7 +96,7 @@ async fn begin(
 
 /// What the caller is told of a step that failed.
 fn failed(error: CallError, step: &str) -> Error {
-    let error = client_error(error, "config");
+    let error = saving_error(error, "config");
     let message = format!("the rehearsal failed when {step}: {}", error.message());
     match error.field() {
         Some(field) => Error::bad_input(field.to_owned(), message),

@@ -36,14 +36,17 @@ async fn bad_configurations_of_engines() {
         refused_at(&reply, field);
         assert!(!reply.body.contains(WRONG) && !reply.body.contains(PASSWORD), "{}", reply.body);
     }
-    let unreachable = [
-        (json!({ "password": WRONG }), "password"),
-        (json!({ "port": crate::support::server::free_port() }), "engine"),
-        (json!({ "database": "nowhere" }), "nowhere"),
+    let port = crate::support::server::free_port();
+    let of_the_target = [
+        (json!({ "password": WRONG }), "password", "BAD_USER_INPUT", Some("input.config.password")),
+        (json!({ "port": port }), "engine", "ENGINE_UNAVAILABLE", None),
+        (json!({ "database": "nowhere" }), "nowhere", "BAD_USER_INPUT", Some("input.config.database")),
     ];
-    for (change, complaint) in unreachable {
+    for (change, complaint, code, field) in of_the_target {
         let begun = Instant::now();
         let reply = enable(change).await;
+        reply.refused(code);
+        assert_eq!(reply.field(), field, "{}", reply.body);
         assert!(reply.message().contains(complaint), "{}", reply.body);
         assert!(!reply.body.contains(WRONG) && !reply.body.contains(PASSWORD), "{}", reply.body);
         assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
@@ -53,6 +56,50 @@ async fn bad_configurations_of_engines() {
     refused_at(&server.enable_with(unknown).await, "input.kind");
     let log = server.log();
     assert!(!log.contains(WRONG) && !log.contains(PASSWORD), "a password is in the log");
+}
+
+/// What the target refuses of a configuration or role is for who saves it to correct, and names the field.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_of_a_target_name_the_field() {
+    let (server, target) = dev_with_postgres().await;
+    let redis = RedisServer::start_forgetful();
+    let enable = async |change: Value| {
+        let mut config = redis_config(&redis);
+        for (key, value) in change.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        server.enable_with(json!({ "name": "cache", "kind": "redis", "config": config })).await
+    };
+    refused_at(&enable(json!({ "persistence": "required" })).await, "input.config.persistence");
+    refused_at(&enable(json!({ "password": WRONG })).await, "input.config.password");
+
+    let lesser = "password-of-the-lesser";
+    target.run(&format!("CREATE ROLE lesser LOGIN CREATEROLE PASSWORD '{lesser}'")).await;
+    let mut config = target.config();
+    config["username"] = json!("lesser");
+    config["password"] = json!(lesser);
+    server.enable("lesser", "postgresql", config.clone()).await;
+    let creation = ["CREATE ROLE {{name}} LOGIN SUPERUSER PASSWORD {{password}}"];
+    let role = json!({ "config": { "creation_statements": creation } });
+    let refused = server.put_role("prod.db.super", "lesser", role).await;
+    refused_at(&refused, "input.config.creation_statements[0]");
+    assert!(refused.message().contains("42501"), "{}", refused.body);
+    let revocation = ["DELETE FROM no_such_schema.accounts WHERE name = {{name_literal}}"];
+    let role = json!({ "config": { "groups": [GROUP], "revocation_statements": revocation } });
+    let refused = server.put_role("prod.db.bad", "main", role).await;
+    refused_at(&refused, "input.config.revocation_statements[0]");
+
+    // the same at an issue is none of the caller's input
+    target.run("CREATE TABLE given (name text)").await;
+    let creation =
+        ["CREATE ROLE {{name}} LOGIN PASSWORD {{password}}", "INSERT INTO given VALUES ({{name_literal}})"];
+    target.run("GRANT INSERT ON given TO lesser").await;
+    let role = json!({ "config": { "creation_statements": creation } });
+    server.put_role("prod.db.lesser", "lesser", role).await.ok();
+    target.run("REVOKE INSERT ON given FROM lesser").await;
+    let refused = server.issue_as(&server.root, json!({ "path": "prod.db.lesser" })).await;
+    refused.refused("ENGINE_UNAVAILABLE");
+    assert!(refused.message().contains("creation_statements[1]"), "{}", refused.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,6 +296,22 @@ async fn static_secrets_roles_and_bound_secrets_keep_to_their_kind() {
     assert_eq!((&secret["data"]["a"], &secret["data"]["username"]), (&json!("b"), &json!("billing")));
     assert!(target.works(&secret["data"]).await);
     server.put(root, "prod.static", json!({ "password": "mine" })).await.refused("CONFLICT");
+    // nor is it taken away
+    for (name, kind, input) in [
+        ("deleteSecret", "DeleteSecretInput", json!({ "path": "prod.static" })),
+        ("destroySecretVersions", "DestroySecretVersionsInput", json!({ "path": "prod.static" })),
+        (
+            "destroySecretVersions",
+            "DestroySecretVersionsInput",
+            json!({ "path": "prod.static", "entireSecret": true }),
+        ),
+    ] {
+        let refused = server.mutate(root, name, kind, input, "secret { path }").await;
+        refused.refused("CONFLICT");
+        assert!(refused.message().contains("unbind"), "{}", refused.body);
+    }
+    let former = json!({ "path": "prod.static", "versions": [1] });
+    server.mutate(root, "deleteSecret", "DeleteSecretInput", former, "secret { path }").await.ok();
     bind("prod.other", "billing", None).await.refused("CONFLICT");
     let disable = json!({ "name": "main", "revokeLeases": true });
     server.mutate(root, "disableEngine", "DisableEngineInput", disable, "name").await.refused("CONFLICT");
@@ -256,4 +319,6 @@ async fn static_secrets_roles_and_bound_secrets_keep_to_their_kind() {
     server.mutate(root, "unbindSecretAccount", "UnbindSecretAccountInput", unbind, "path").await.ok();
     assert!(target.works(&secret["data"]).await);
     server.put(root, "prod.static", json!({ "password": "mine" })).await.ok();
+    let delete = json!({ "path": "prod.static" });
+    server.mutate(root, "deleteSecret", "DeleteSecretInput", delete, "secret { path }").await.ok();
 }

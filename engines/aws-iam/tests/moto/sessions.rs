@@ -49,7 +49,7 @@ async fn a_session_of_a_role_may_what_the_role_may_and_ends_with_its_lease() {
     }
 
     let renewed = engine.renew(&role, &lease, &issued.handle).await.unwrap_err();
-    assert_eq!(renewed.kind, ErrorKind::Refused);
+    assert_eq!(renewed.kind, ErrorKind::Unsupported, "which callers are told as a conflict");
     let known = Revocation { lease_id: lease.id, handle: Some(issued.handle), role: Some(role) };
     engine.revoke(&known).await.unwrap();
     engine.revoke(&revocation(&lease)).await.unwrap();

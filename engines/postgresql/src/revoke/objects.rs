@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::members;
 use crate::statements::{Statement, Subject, identifier};
 use chrono::DateTime;
-use secrethub_engine::{EngineError, ErrorKind, Result};
+use secrethub_engine::{ErrorKind, Result};
 use std::collections::HashSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -97,14 +97,9 @@ impl Batch<'_> {
 
 /// What the target refuses of the role's own statements is the role's to put right, whatever the target calls it.
 fn blamed(mut failure: Failure, statements: &[Statement]) -> Failure {
-    let said = |statement: &Statement| {
-        let message = failure.error.message.strip_prefix(&statement.field)?.strip_prefix(": ")?;
-        Some(EngineError::bad_input(&statement.field, message))
-    };
-    if failure.error.kind == ErrorKind::Refused
-        && let Some(error) = statements.iter().find_map(said)
-    {
-        failure.error = error;
+    let theirs = |field: &String| statements.iter().any(|statement| statement.field == *field);
+    if failure.error.kind == ErrorKind::Refused && failure.error.field.as_ref().is_some_and(theirs) {
+        failure.error.kind = ErrorKind::BadInput;
     }
     failure
 }
