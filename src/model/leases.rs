@@ -42,6 +42,8 @@ pub enum Cap {
     Engine,
     Policy,
     Token,
+    /// The end of the token that the lease was issued to, with which it ends.
+    Issuer,
     /// What bounded the lease as a whole when it was issued.
     Lease,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Cap {
             Self::Engine => "the longest lifetime of the engine",
             Self::Policy => "the longest lifetime that the caller's policies allow",
             Self::Token => "the end of the caller's token",
+            Self::Issuer => "the end of the token that the lease was issued to",
             Self::Lease => "the longest lifetime that the lease was issued with",
         })
     }

@@ -7,6 +7,7 @@ use super::super::ledger::{Attempt, Change};
 use super::super::secrets::require_for;
 use super::super::{input, tokens};
 use super::{LeaseView, Rights, about, absent, store};
+use crate::engine::CallError;
 use crate::error::{Error, Result};
 use crate::failpoint::failpoint;
 use crate::model::audit::{AuditEvent, EventType};
@@ -18,8 +19,9 @@ use crate::storage::engine_roles as role_store;
 use crate::storage::engines as engine_store;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
+use crate::storage::tokens::{self as token_store, TokenRow};
 use chrono::{DateTime, Duration, Utc};
-use secrethub_engine::{Lease, wire};
+use secrethub_engine::{ErrorKind, Lease, wire};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -49,7 +51,7 @@ struct Plan {
 }
 
 /// Lets a lease live `increment_seconds` from now (the lifetime that it was issued with, without it), as far as its longest lifetime,
-/// engine, policies and token let it. Needs `renew` on its path.
+/// engine, policies, token and the token that it was issued to let it. Needs `renew` on its path.
 ///
 /// # Errors
 /// `NOT_FOUND`, `FORBIDDEN`, `CONFLICT` if it cannot be renewed (any more), `BAD_USER_INPUT`, `ENGINE_UNAVAILABLE`.
@@ -78,6 +80,9 @@ async fn try_renew(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<
         handle: plan.row.engine_metadata.0.clone(),
     };
     if let Err(error) = ask(app, &plan.engine, operation).await {
+        if matches!(&error, CallError::Engine(error) if error.kind == ErrorKind::Unsupported) {
+            return Err(Error::conflict("credentials of this kind cannot be renewed: issue new ones"));
+        }
         return Err(told(ctx, client_error(error, "leaseId")).await);
     }
     failpoint!("renew.renewed");
@@ -104,11 +109,12 @@ async fn plan(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<Plan,
         return Err(absent().into());
     }
     let decision = require_for(&access, Operation::Renew, &path, Some(asked)).await?;
-    let (engine, role, sealed) = {
+    let (engine, role, sealed, issuer) = {
         let mut tx = access.app().read().await?;
         let engine = engine_store::by_id(&mut tx, row.engine_id).await?;
         let role = role_store::by_secret(&mut tx, row.secret_id).await?;
-        (engine, role, role_store::sealed_config(&mut tx, row.secret_id).await?)
+        let issuer = token_store::by_accessor(&mut tx, row.token_accessor).await?;
+        (engine, role, role_store::sealed_config(&mut tx, row.secret_id).await?, issuer)
     };
     let (Some(engine), Some(role), Some((sealed, version))) = (engine, role, sealed) else {
         return Err(Error::conflict("the role of this lease is gone: it cannot be renewed").into());
@@ -117,7 +123,11 @@ async fn plan(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<Plan,
         return Err(Error::conflict("the engine is disabled and renews nothing at the moment").into());
     }
     renewable(&row, access.now)?;
-    let granted = lifetime(&access, &row, increment, decision.max_ttl_seconds, &engine, role.max_ttl_seconds);
+    let issuer_end = end_of_issuer(issuer, access.now)?;
+    let granted = {
+        let (policy, role_max) = (decision.max_ttl_seconds, role.max_ttl_seconds);
+        lifetime(&access, &row, increment, policy, &engine, role_max, issuer_end)
+    };
     let decision = require_for(&access, Operation::Renew, &path, Some(granted.seconds)).await?;
     let role = open_role(access.app(), row.secret_id, &sealed, version).await?;
     let mut event = about(access.granted(EventType::SecretLeaseRenewed, &decision), &row);
@@ -149,6 +159,17 @@ fn renewable(row: &LeaseRow, now: DateTime<Utc>) -> Result<()> {
     Ok(())
 }
 
+/// A lease ends with the token that it was issued to, whoever renews it.
+///
+/// # Errors
+/// `CONFLICT` if that has ended.
+fn end_of_issuer(issuer: Option<TokenRow>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    match issuer {
+        Some(token) if token.expires_at.is_none_or(|end| end > now) => Ok(token.expires_at),
+        _ => Err(Error::conflict("the token that the lease was issued to has ended: issue new credentials")),
+    }
+}
+
 fn lifetime(
     access: &Access,
     row: &LeaseRow,
@@ -156,15 +177,18 @@ fn lifetime(
     policy: Option<i64>,
     engine: &EngineRow,
     role_max: i64,
+    issuer_end: Option<DateTime<Utc>>,
 ) -> Granted {
     let from_issue =
         |seconds: i64| (row.issued_at + Duration::seconds(seconds) - access.now).num_seconds().max(1);
+    let until = |end: DateTime<Utc>| (end - access.now).num_seconds().max(1);
     let caps = [
         (Cap::Role, Some(from_issue(role_max))),
-        (Cap::Lease, Some((row.max_expires_at - access.now).num_seconds().max(1))),
+        (Cap::Lease, Some(until(row.max_expires_at))),
         (Cap::Engine, engine.max_ttl_seconds.map(from_issue)),
         (Cap::Policy, policy),
-        (Cap::Token, access.caller.expires_at.map(|end| (end - access.now).num_seconds().max(1))),
+        (Cap::Token, access.caller.expires_at.map(until)),
+        (Cap::Issuer, issuer_end.map(until)),
     ];
     grant(increment.unwrap_or(row.ttl_seconds), &caps)
 }

@@ -73,6 +73,10 @@ async fn every_cap_cuts_and_is_named() {
     let renewed = server.renew_as(&brief, lease_id(&cut), Some(300)).await.ok()["renewLease"].take();
     assert!((80..=90).contains(&lasts(&renewed["lease"])), "{renewed}");
     warned(&renewed["warnings"], "token");
+    // whoever renews it, it ends with the token that it was issued to
+    let renewed = server.renew_as(&server.root, lease_id(&cut), Some(300)).await.ok()["renewLease"].take();
+    assert!((60..=90).contains(&lasts(&renewed["lease"])), "{renewed}");
+    warned(&renewed["warnings"], "the token that the lease was issued to");
     server.issue_as(&server.root, json!({ "path": PG, "ttlSeconds": 0 })).await.refused("BAD_USER_INPUT");
 }
 
