@@ -66,6 +66,8 @@ pub struct PluginInfo {
     pub sandbox: String,
     pub config_schema: Value,
     pub role_schema: Value,
+    /// Whether it makes accounts anew that a target has lost.
+    pub restores: bool,
     /// Whether engines of this kind can be used.
     pub available: bool,
     /// Why not, for operators.

@@ -30,6 +30,8 @@ const REAP: Duration = Duration::from_secs(1);
 const ACCOUNTS: Duration = Duration::from_secs(5);
 /// How often what targets have is compared with the leases.
 const DRIFT: Duration = Duration::from_secs(15 * 60);
+/// How often that is done for engines that can make anew what a target has lost.
+const RESTORE: Duration = Duration::from_secs(60);
 
 /// Starts all tasks; they end when the set is dropped or shut down.
 #[must_use]
@@ -68,8 +70,12 @@ fn of_engines(tasks: &mut JoinSet<()>, app: &Arc<App>) {
         Ok((done > 0).then(|| format!("{done} passwords")))
     }));
     tasks.spawn(every(DRIFT, None, "drift", Arc::clone(app), |ctx| async move {
-        let differ = engines::check_drift(&ctx).await?;
-        Ok((differ > 0).then(|| format!("{differ} engines")))
+        let done = engines::check_drift(&ctx, true).await?;
+        Ok((done.differ > 0).then(|| format!("{done:?}")))
+    }));
+    tasks.spawn(every(RESTORE, None, "restore", Arc::clone(app), |ctx| async move {
+        let done = engines::check_drift(&ctx, false).await?;
+        Ok((done.differ > 0).then(|| format!("{done:?}")))
     }));
     let app = Arc::clone(app);
     tasks.spawn(async move { app.describe_plugins().await });

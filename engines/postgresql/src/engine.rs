@@ -87,6 +87,7 @@ impl PostgresEngine {
 
 impl Engine for PostgresEngine {
     const KIND: &'static str = "postgresql";
+    const RESTORES: bool = true;
     type Config = Config;
     type Role = Role;
 

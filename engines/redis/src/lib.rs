@@ -57,6 +57,7 @@ impl Redis {
 
 impl Engine for Redis {
     const KIND: &'static str = "redis";
+    const RESTORES: bool = true;
     type Config = Config;
     type Role = Role;
 

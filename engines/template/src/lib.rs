@@ -62,6 +62,7 @@ secrethub_engine::export_engine!(Files);
 
 impl Engine for Files {
     const KIND: &'static str = "files";
+    const RESTORES: bool = true;
     type Config = Config;
     type Role = Role;
 

@@ -1,36 +1,34 @@
 //! Drift: what the target has, compared with the leases, both ways. Only names that carry this installation's mark are looked at.
 
+use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
-use super::ask::{ask_background, client_error, recorded};
-use super::roles::open_role;
-use super::{Drift, EngineView, named, store};
+use super::Drift;
+use super::ask::{ask_background, recorded};
+use super::heal::restore;
 use crate::engine::CallError;
-use crate::error::{Error, Result};
-use crate::model::audit::EventType;
-use crate::model::policies::Area;
+use crate::error::Result;
+use crate::model::audit::{AuditEvent, EventType};
+use crate::storage::engines;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases as lease_store;
-use crate::storage::{engine_roles as role_store, engines};
 use chrono::{DateTime, Utc};
-use secrethub_engine::wire::{Done, Operation};
-use secrethub_engine::{Account, EngineError, ErrorKind, Lease, Live, Revocation};
+use secrethub_engine::wire::Operation;
+use secrethub_engine::{Account, EngineError, ErrorKind};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 /// Leases read from the store at a time.
 const PAGE: i64 = 2000;
 /// Names that are kept of each kind.
-const SAMPLE: usize = 20;
-/// Accounts and leases that one healing sees to; the rest is left for the next.
-const MOST_HEALED: usize = 1000;
+pub(super) const SAMPLE: usize = 20;
 /// Differences of each kind that are counted.
 const MOST_KEPT: usize = 10_000;
-/// Accounts that one call of the engine removes.
-const BATCH: usize = 200;
+/// An engine that was compared so short a time ago is left alone on schedule.
+const RECENT: chrono::Duration = chrono::Duration::seconds(50);
 
 impl Drift {
     pub(super) fn from_json(json: &Value) -> Option<Self> {
@@ -47,6 +45,19 @@ impl Drift {
         })
     }
 
+    /// Whether it says the same, of another time.
+    fn is_like(&self, other: &Self) -> bool {
+        let said = |drift: &Self| {
+            (
+                drift.unknown_on_target,
+                drift.missing_on_target,
+                drift.unknown_names.clone(),
+                drift.missing_leases.clone(),
+            )
+        };
+        said(self) == said(other)
+    }
+
     fn to_json(&self) -> Value {
         json!({
             "unknown": self.unknown_on_target,
@@ -59,13 +70,13 @@ impl Drift {
 }
 
 /// The whole of a comparison.
-struct Found {
-    unknown: Vec<Account>,
-    missing: Vec<Uuid>,
+pub(super) struct Found {
+    pub unknown: Vec<Account>,
+    pub missing: Vec<Uuid>,
 }
 
 impl Found {
-    fn summary(&self, now: DateTime<Utc>) -> Drift {
+    pub fn summary(&self, now: DateTime<Utc>) -> Drift {
         Drift {
             unknown_on_target: i64::try_from(self.unknown.len()).unwrap_or(i64::MAX),
             missing_on_target: i64::try_from(self.missing.len()).unwrap_or(i64::MAX),
@@ -76,13 +87,13 @@ impl Found {
     }
 }
 
-/// On its own the server counts no lease as missing its account that is younger than this.
-const SETTLED: chrono::Duration = chrono::Duration::seconds(60);
+/// On its own the server counts no lease as missing its account that is younger than this: its issue has certainly ended.
+const SETTLED: chrono::Duration = chrono::Duration::seconds(40);
 /// Healing looks at all: making an account anew that is there does nothing.
-const AT_ONCE: chrono::Duration = chrono::Duration::zero();
+pub(super) const AT_ONCE: chrono::Duration = chrono::Duration::zero();
 
 /// `None`: this engine cannot list.
-async fn compare(
+pub(super) async fn compare(
     ctx: &OpContext,
     engine: &EngineRow,
     settled: chrono::Duration,
@@ -145,24 +156,36 @@ async fn sort_out(
             break;
         }
     }
+    unknown.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Found { unknown, missing })
 }
 
-/// Compares every engine with its target; how many differ. An engine that does not answer is left for the next time.
+/// What a comparison on schedule came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Engines that differ from their targets.
+    pub differ: u64,
+    /// Accounts of live leases that were made anew.
+    pub restored: u64,
+}
+
+/// Compares engines with their targets: all of them, or only those with live leases that can make accounts anew. What these have lost is
+/// made anew; nothing is removed. An engine that does not answer is left for the next time, and one that was compared a moment ago, on
+/// another node say, too.
 ///
 /// # Errors
 /// `SEALED`, `UNAVAILABLE`.
-pub async fn check_all(ctx: &OpContext) -> Result<u64> {
+pub async fn check_all(ctx: &OpContext, all: bool) -> Result<Checked> {
     let app = ctx.app();
     app.keys.get()?;
-    let mut differ = 0;
+    let mut done = Checked::default();
     let mut after = None;
     loop {
         let ids = {
             let mut tx = app.read().await?;
             engines::ids(&mut tx, after, 100).await?
         };
-        let Some(last) = ids.last() else { return Ok(differ) };
+        let Some(last) = ids.last() else { return Ok(done) };
         after = Some(*last);
         for id in ids {
             let row = {
@@ -170,32 +193,81 @@ pub async fn check_all(ctx: &OpContext) -> Result<u64> {
                 engines::by_id(&mut tx, id).await?
             };
             let Some(row) = row.filter(|_| app.engines.is_open(id).is_none()) else { continue };
-            match compare(ctx, &row, SETTLED).await {
-                Ok(Some(found)) => {
-                    let drift = found.summary(app.clock().now());
-                    differ += u64::from(drift.unknown_on_target + drift.missing_on_target > 0);
-                    settle!(note(ctx, &row, &drift, EventType::EngineDriftFound))?;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(engine = %row.name, error = recorded(&error), "accounts could not be compared");
-                }
+            let restores = restores(app, &row);
+            if !(all || restores && row.live_leases > 0) || is_recent(&row, app.clock().now()) {
+                continue;
             }
+            let checked = check(ctx, &row, all, restores).await?;
+            done.differ += checked.differ;
+            done.restored += checked.restored;
         }
     }
 }
 
-/// Keeps what was found; an event only if something was.
-async fn note(ctx: &OpContext, row: &EngineRow, drift: &Drift, kind: EventType) -> Result<(), Attempt> {
-    let app = ctx.app();
+fn restores(app: &App, row: &EngineRow) -> bool {
+    app.engines.plugins().iter().any(|plugin| plugin.kind == row.engine_type && plugin.restores)
+}
+
+fn is_recent(row: &EngineRow, now: DateTime<Utc>) -> bool {
+    let drift = row.drift.as_ref().and_then(|drift| Drift::from_json(&drift.0));
+    drift.is_some_and(|drift| drift.checked_at <= now && now - drift.checked_at < RECENT)
+}
+
+async fn check(ctx: &OpContext, row: &EngineRow, all: bool, restores: bool) -> Result<Checked> {
+    let mut found = match compare(ctx, row, SETTLED).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Ok(Checked::default()),
+        Err(error) => {
+            tracing::warn!(engine = %row.name, error = recorded(&error), "accounts could not be compared");
+            return Ok(Checked::default());
+        }
+    };
+    let drift = found.summary(ctx.app().clock().now());
     let differs = drift.unknown_on_target + drift.missing_on_target > 0;
-    let mut event = ctx.event(kind, None);
+    // between the thorough comparisons only what is new is told
+    let known = row.drift.as_ref().and_then(|known| Drift::from_json(&known.0));
+    let told = differs && (all || !known.is_some_and(|known| known.is_like(&drift)));
+    let event = told.then(|| found_event(ctx, row, &drift));
+    settle!(note(ctx, row, &drift, event.clone()))?;
+    let mut checked = Checked { differ: u64::from(differs), restored: 0 };
+    if !restores || found.missing.is_empty() {
+        return Ok(checked);
+    }
+    let mut problems = Vec::new();
+    let restored = restore(ctx, row, &found.missing, &mut problems).await?;
+    if let Some(problem) = problems.first() {
+        tracing::warn!(engine = %row.name, problem, more = problems.len() - 1, "accounts could not be restored");
+    }
+    if !restored.is_empty() {
+        found.missing.retain(|id| !restored.contains(id));
+        checked.restored = u64::try_from(restored.len()).unwrap_or(u64::MAX);
+        let mut event = ctx.event(EventType::EngineDriftHealed, None);
+        event.event_data = json!({ "engine": row.name, "removed": 0, "restored": checked.restored });
+        let left = found.summary(ctx.app().clock().now());
+        settle!(note(ctx, row, &left, Some(event.clone())))?;
+    }
+    Ok(checked)
+}
+
+pub(super) fn found_event(ctx: &OpContext, row: &EngineRow, drift: &Drift) -> AuditEvent {
+    let mut event = ctx.event(EventType::EngineDriftFound, None);
     event.event_data = json!({
         "engine": row.name,
         "unknown_on_target": drift.unknown_on_target,
         "missing_on_target": drift.missing_on_target,
         "names": drift.unknown_names,
     });
+    event
+}
+
+/// Keeps what was found.
+pub(super) async fn note(
+    ctx: &OpContext,
+    row: &EngineRow,
+    drift: &Drift,
+    event: Option<AuditEvent>,
+) -> Result<(), Attempt> {
+    let app = ctx.app();
     let (id, json) = (row.id, drift.to_json());
     app.ledger
         .change(app.undecided(), None, move |tx| {
@@ -203,132 +275,8 @@ async fn note(ctx: &OpContext, row: &EngineRow, drift: &Drift, kind: EventType) 
                 if engines::by_id(tx, id).await?.is_some() {
                     engines::set_drift(tx, id, &json).await?;
                 }
-                let events = if differs { vec![event] } else { Vec::new() };
-                Ok(Change { value: (), events, effects: Vec::new() })
+                Ok(Change { value: (), events: event.into_iter().collect(), effects: Vec::new() })
             })
         })
         .await
-}
-
-/// What healing did.
-#[derive(Debug, Clone)]
-pub struct Healed {
-    pub engine: EngineView,
-    /// Accounts without a lease that were removed.
-    pub removed: i64,
-    /// Accounts of leases that were made anew, exactly as they were.
-    pub restored: i64,
-    /// What neither could be done with, and why; at most twenty.
-    pub problems: Vec<String>,
-}
-
-/// Compares an engine with its target, removes the accounts of this installation that have no lease, and makes anew those that the
-/// target has lost, where the engine can. A thousand of each at most. Needs the area `engines`.
-///
-/// # Errors
-/// `NOT_FOUND`, `BAD_USER_INPUT` if the engine cannot list, `ENGINE_UNAVAILABLE`.
-pub async fn heal(ctx: &OpContext, name: &str) -> Result<Healed> {
-    let row = settle!(authorise(ctx, name))?;
-    let found = compare(ctx, &row, AT_ONCE).await.map_err(|error| client_error(error, "name"))?;
-    let Some(found) = found else {
-        let message = "this engine cannot list what is on its target";
-        return Err(Error::new(crate::error::ErrorCode::BadUserInput, message));
-    };
-    let mut problems = Vec::new();
-    let removed = remove(ctx, &row, &found.unknown, &mut problems).await?;
-    let restored = restore(ctx, &row, &found.missing, &mut problems).await?;
-    problems.truncate(SAMPLE);
-    let left = compare(ctx, &row, AT_ONCE)
-        .await
-        .map_err(|error| client_error(error, "name"))?
-        .unwrap_or(Found { unknown: Vec::new(), missing: Vec::new() });
-    let drift = left.summary(ctx.app().clock().now());
-    settle!(note(ctx, &row, &drift, EventType::EngineDriftFound))?;
-    settle!(record(ctx, &row, removed, restored))?;
-    let mut tx = ctx.app().read().await?;
-    let row = store::by_id(&mut tx, row.id).await?.unwrap_or(row);
-    Ok(Healed { engine: EngineView::seen(ctx.app(), &mut tx, row).await?, removed, restored, problems })
-}
-
-async fn authorise(ctx: &OpContext, name: &str) -> Result<EngineRow, Attempt> {
-    let access = ctx.access().await?;
-    access.administer(Area::Engines, "heal_engine_drift").await?;
-    let mut tx = access.app().read().await?;
-    Ok(named(&mut tx, name).await?)
-}
-
-async fn remove(
-    ctx: &OpContext,
-    row: &EngineRow,
-    unknown: &[Account],
-    problems: &mut Vec<String>,
-) -> Result<i64> {
-    let mut removed = 0;
-    for batch in unknown[..unknown.len().min(MOST_HEALED)].chunks(BATCH) {
-        let revocations = batch
-            .iter()
-            .map(|account| Revocation { lease_id: account.lease_id, handle: None, role: None })
-            .collect();
-        let answer = ask_background(ctx.app(), row, Operation::Revoke { revocations }, DEADLINE)
-            .await
-            .map_err(|error| client_error(error, "name"))?;
-        let done: Vec<Done> = serde_json::from_value(answer).unwrap_or_default();
-        for (account, done) in batch.iter().zip(done) {
-            match done {
-                Done::Ok => removed += 1,
-                Done::Error(error) => {
-                    problems.push(super::super::input::shown_long(&format!("{}: {error}", account.name)));
-                }
-            }
-        }
-    }
-    Ok(removed)
-}
-
-async fn restore(
-    ctx: &OpContext,
-    row: &EngineRow,
-    missing: &[Uuid],
-    problems: &mut Vec<String>,
-) -> Result<i64> {
-    let mut restored = 0;
-    for id in &missing[..missing.len().min(MOST_HEALED)] {
-        match restore_one(ctx, row, *id).await? {
-            Ok(()) => restored += 1,
-            Err(problem) => problems.push(format!("lease {id}: {problem}")),
-        }
-    }
-    Ok(restored)
-}
-
-async fn restore_one(ctx: &OpContext, row: &EngineRow, id: Uuid) -> Result<std::result::Result<(), String>> {
-    let app = ctx.app();
-    let (lease, sealed) = {
-        let mut tx = app.read().await?;
-        let lease = lease_store::by_id(&mut tx, id).await?;
-        let sealed = match &lease {
-            Some(lease) => role_store::sealed_config(&mut tx, lease.secret_id).await?,
-            None => None,
-        };
-        (lease, sealed)
-    };
-    let Some(lease) = lease.filter(|lease| lease.state == "active") else {
-        return Ok(Err("has ended meanwhile".to_owned()));
-    };
-    let Some((sealed, version)) = sealed else { return Ok(Err("its role is gone".to_owned())) };
-    let live = Live {
-        role: open_role(app, lease.secret_id, &sealed, version).await?,
-        credentials: super::super::leases::open_credentials(app, &lease).await?,
-        handle: lease.engine_metadata.0.clone(),
-        lease: Lease { id, expires_at: lease.expires_at },
-    };
-    let asked = ask_background(app, row, Operation::Restore { live }, DEADLINE).await;
-    Ok(asked.map(drop).map_err(|error| recorded(&error)))
-}
-
-async fn record(ctx: &OpContext, row: &EngineRow, removed: i64, restored: i64) -> Result<(), Attempt> {
-    let access = ctx.access().await?;
-    let mut event = access.event(EventType::EngineDriftHealed);
-    event.event_data = json!({ "engine": row.name, "removed": removed, "restored": restored });
-    access.record(vec![event]).await
 }

@@ -5,6 +5,7 @@ mod ask;
 mod configure;
 mod disable;
 mod drift;
+mod heal;
 mod moved;
 mod rewrap;
 mod roles;
@@ -17,7 +18,8 @@ pub(super) use ask::{ask, ask_background, client_error, recorded, saving_error, 
 pub use configure::{EnableEngine, enable, update};
 pub(super) use disable::is_ending;
 pub use disable::{Disabled, disable, finish_disabled};
-pub use drift::{Healed, check_all as check_drift, heal as heal_drift};
+pub use drift::check_all as check_drift;
+pub use heal::{Healed, heal as heal_drift};
 pub(super) use rewrap::rewrap;
 pub(super) use roles::open_role;
 pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_of};

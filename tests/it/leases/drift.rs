@@ -3,6 +3,8 @@
 use super::*;
 use secrethub_engine::Installation;
 
+const SOON_KNOWN: Duration = Duration::from_secs(10);
+
 async fn heal(server: &Server, engine: &str) -> Value {
     let input = json!({ "name": engine });
     let fields =
@@ -87,4 +89,36 @@ async fn a_redis_that_forgot_its_users_gets_them_again() {
     assert_eq!(users, ["app", text(&kept, "/credentials/username")]);
     server.revoke_as(&server.root, lease_id(&kept)).await.ok();
     assert_eq!(redis.users(), ["app"]);
+}
+
+/// Nobody asks for it: what a target has lost is made anew on schedule, and nothing is removed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_accounts_of_live_leases_come_back_by_themselves() {
+    let server = Server::dev(Store::Sqlite).await;
+    let mut redis = RedisServer::start_forgetful();
+    server.enable("cache", "redis", redis_config(&redis)).await;
+    server.put_role(REDIS, "cache", json!({ "config": redis_role() })).await.ok();
+    let kept = server.issue(REDIS).await;
+    let name = text(&kept, "/credentials/username").to_owned();
+    redis.kill();
+    redis.start_again();
+    let orphan = orphan_beside(&name);
+    redis.command("default", redis::PASSWORD, &["ACL", "SETUSER", &orphan, "on", ">left", "~*", "+@all"]);
+    until(Duration::from_secs(150), "the account is there again", async || redis.users().contains(&name))
+        .await;
+    let password = text(&kept, "/credentials/password");
+    assert_eq!(redis.command(&name, password, &["PING"]), "PONG");
+    assert!(redis.users().contains(&orphan), "only an operator has something removed");
+    until(SOON_KNOWN, "the engine shows what is left", async || {
+        let drift = server.engine("cache").await["drift"].take();
+        drift["missingOnTarget"] == 0 && drift["unknownOnTarget"] == 1
+    })
+    .await;
+    let log =
+        "{ auditEvents(first: 100, filter: { eventTypes: [\"engine.drift_healed\"] }) { nodes { id } } }";
+    let events = server.as_root(log, json!({})).await.ok();
+    assert_eq!(events["auditEvents"]["nodes"].as_array().map(Vec::len), Some(1), "{events}");
+    server.revoke_as(&server.root, lease_id(&kept)).await.ok();
+    assert_eq!(redis.users(), [orphan]);
+    server.audit_is_whole().await;
 }

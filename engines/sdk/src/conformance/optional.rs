@@ -4,7 +4,7 @@ use super::kit::lease;
 use super::leases::stranger;
 use super::{Client, DEADLINE, Fixture, Kit};
 use crate::wire::Operation;
-use crate::{ErrorKind, Live, Result};
+use crate::{Engine, ErrorKind, Live, Result};
 use std::collections::BTreeSet;
 
 /// The value, or `None` if the engine does not have the operation.
@@ -79,7 +79,9 @@ pub async fn restore_makes_the_same_credentials<F: Fixture>() {
         credentials: issued.credentials.clone(),
     };
     let restore = || kit.client.call(Operation::Restore { live: live.clone() }, DEADLINE);
-    if supported(restore().await, "`restore` succeeds if they are still there").is_some() {
+    let restores = supported(restore().await, "`restore` succeeds if they are still there").is_some();
+    assert_eq!(restores, F::Engine::RESTORES, "`RESTORES` says whether there is `restore`");
+    if restores {
         assert!(kit.fixture.works(&issued.credentials).await, "`restore` leaves what is there");
         // revoked, and then alive again: as if the target had lost them
         kit.revoke(lease.id).await;
