@@ -67,6 +67,7 @@ pub struct Config {
     /// How users and sessions are named: `{{installation}}` and `{{lease}}`, each once, and letters, digits and `_+=,.@-`;
     /// 64 characters at most. Change it only while there are no leases, since users are found by their name.
     #[serde(default = "username_template")]
+    #[schemars(extend("x-target" = true))]
     pub username_template: String,
 
     /// The path that users are created under: begins and ends with `/`, 512 characters at most; `/secrethub/` if nothing is

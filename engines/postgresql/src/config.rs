@@ -47,6 +47,7 @@ pub struct Config {
     /// How accounts are named: text with `{{installation}}` and `{{lease}}`, each once; at most 63 bytes when filled in (the
     /// two take 34), of letters, digits, `_`, `-` and `.`. Revoke what was issued before changing it.
     #[serde(default = "default_username_template")]
+    #[schemars(extend("x-target" = true))]
     pub username_template: String,
     /// What passwords are made of.
     #[serde(default)]

@@ -48,6 +48,7 @@ pub struct Config {
     pub response_timeout_ms: u64,
     /// How accounts are named: `{{installation}}` and `{{lease}}`, each once, at most 120 characters without spaces.
     #[serde(default = "username_template")]
+    #[schemars(extend("x-target" = true))]
     pub username_template: String,
     /// What passwords are made of.
     #[serde(default)]

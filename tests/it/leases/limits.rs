@@ -96,7 +96,7 @@ async fn an_idempotency_key_is_not_shared_by_the_tokens_of_a_role() {
     for _ in 0..2 {
         let (secret_id, _) = server.generate_secret_id("billing", json!({})).await;
         let login = server.login(&role_id, &secret_id).await.ok();
-        tokens.push(text(&login, "/login/token").to_owned());
+        tokens.push(text(&login, "/loginWithAppRole/token").to_owned());
     }
     let input = json!({ "path": PG, "idempotencyKey": "the-same" });
     let mut issued = Vec::new();
