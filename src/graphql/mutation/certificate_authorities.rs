@@ -397,7 +397,7 @@ fn parse_ranges(texts: &[String]) -> Result<Vec<IpNet>> {
 /// Which certificate role to remove.
 #[derive(InputObject)]
 struct DeleteCertificateRoleInput {
-    /// Its path.
+    /// The path of the role.
     path: Path,
 }
 
@@ -427,6 +427,6 @@ struct CertificateRolePayload {
 /// A certificate role that was removed.
 #[derive(SimpleObject)]
 struct DeleteCertificateRolePayload {
-    /// Its path.
+    /// The path that the role was at.
     path: Path,
 }

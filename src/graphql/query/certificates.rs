@@ -45,7 +45,7 @@ impl CertificateQuery {
     async fn certificate_role(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its path.")] path: Path,
+        #[graphql(desc = "The path that it is at.")] path: Path,
     ) -> Result<Option<CertificateRole>> {
         Ok(certificates::find_role(op(ctx)?, &path.at("path")?).await?.map(Into::into))
     }

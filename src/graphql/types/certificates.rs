@@ -451,7 +451,7 @@ impl Enrollment {
         self.0.entity_id.as_deref()
     }
 
-    /// The CSR.
+    /// The CSR that was sent, PEM.
     async fn csr_pem(&self) -> &str {
         &self.0.csr_pem
     }

@@ -31,7 +31,7 @@ async fn everything_passes() {
     for kind in KINDS {
         let root = format!("root-{kind}");
         let input = json!({"commonName": root, "keyType": kind, "organization": "Example", "organizationalUnit": "PKI",
-            "permittedDnsDomains": ["example"], "permittedIpRanges": ["10.0.0.0/8"]});
+            "permittedDnsDomains": ["example.com"], "permittedIpRanges": ["10.0.0.0/8"]});
         let serial = scene.new_root(input, &root).await;
         let issuing = format!("issuing-{kind}");
         let below =
@@ -47,12 +47,12 @@ async fn everything_passes() {
 async fn leaves(scene: &Scene, kind: &str, root: &str, issuing: &str, serial: &str) {
     let issue = "mutation($input: IssueCertificateInput!) { issueCertificate(input: $input) { certificate { certificatePem } } }";
     for (cert_type, names) in [
-        ("SERVER", json!(["DNS:a.example", "DNS:*.b.example", "IP:10.0.0.1"])),
-        ("AGENT_CLIENT", json!(["DNS:agent.example", "URI:spiffe://example/agent"])),
+        ("SERVER", json!(["DNS:a.example.com", "IP:10.0.0.1"])),
+        ("AGENT_CLIENT", json!(["DNS:agent.example.com", "URI:spiffe://example/agent"])),
         ("APP_CLIENT", json!([])),
         ("ADMIN_CLIENT", json!([])),
     ] {
-        let input = json!({"certType": cert_type, "commonName": "a.example", "names": names, "keyType": kind,
+        let input = json!({"certType": cert_type, "commonName": "a.example.com", "names": names, "keyType": kind,
             "issuerSerialNumber": serial});
         let made = scene.server.as_root(issue, json!({ "input": input })).await.ok();
         let file = format!("{cert_type}-{kind}.pem");
@@ -70,7 +70,7 @@ async fn leaves(scene: &Scene, kind: &str, root: &str, issuing: &str, serial: &s
 
 async fn published(scene: &Scene, root: &str, issuing: &str, serial: &str) {
     let input =
-        json!({"certType": "SERVER", "csrPem": csr("/CN=r.example", &[]), "issuerSerialNumber": serial});
+        json!({"certType": "SERVER", "csrPem": csr("/CN=r.example.com", &[]), "issuerSerialNumber": serial});
     let signed = scene.sign(&scene.server.root, input).await.ok();
     scene.write("gone.pem", text(&signed, "/signCertificate/certificate/certificatePem"));
     let gone = text(&signed, "/signCertificate/certificate/serialNumber");
