@@ -56,7 +56,7 @@ pub fn read(text: &str, most: usize) -> Option<Vec<Block>> {
 /// A block of this label. The caller wipes it if it is secret; there is no other copy.
 #[must_use]
 pub fn write(label: &str, der: &[u8]) -> String {
-    let frame = 2 * (label.len() + "-----BEGIN -----\n".len());
+    let frame = 2 * label.len() + "-----BEGIN -----\n".len() + "-----END -----\n".len();
     let lines = der.len().div_ceil(LINE);
     let mut text = String::with_capacity(frame + lines + BASE64.encode_len(der.len()));
     for part in ["-----BEGIN ", label, "-----\n"] {
