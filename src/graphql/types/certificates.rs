@@ -36,6 +36,7 @@ pub enum KeyType {
     /// ECDSA on NIST P-384.
     EcP384,
     /// Ed25519 (RFC 8032).
+    #[graphql(name = "ED25519")]
     Ed25519,
     /// RSA with 2048 bits.
     #[graphql(name = "RSA_2048")]

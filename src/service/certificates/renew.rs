@@ -25,16 +25,16 @@ use crate::storage::db::corrupt;
 /// # Errors
 /// `FORBIDDEN`, `CONFLICT` if the role does not renew (any more), `BAD_USER_INPUT` naming the field.
 pub async fn renew(ctx: &OpContext, csr_pem: &str, ttl_seconds: Option<i64>) -> Result<CertificateView> {
-    let csr = CertificateRequest::parse(csr_pem)?;
-    settle!(renew_once(ctx, &csr, ttl_seconds))
+    settle!(renew_once(ctx, csr_pem, ttl_seconds))
 }
 
 async fn renew_once(
     ctx: &OpContext,
-    csr: &CertificateRequest,
+    csr_pem: &str,
     ttl_seconds: Option<i64>,
 ) -> Result<CertificateView, Attempt> {
     let access = ctx.access().await?;
+    let csr = CertificateRequest::parse(csr_pem)?;
     let Some(peer) = &ctx.origin().certificate else {
         return Err(Error::forbidden(
             "this connection shows no client certificate: connect with the one that is to be renewed",
@@ -57,7 +57,7 @@ async fn renew_once(
     })?;
     let ttl = lifetime(ttl_seconds, &role)?;
     let decision = require_for(&access, Operation::Renew, &path, Some(ttl)).await?;
-    let (subject, names, cert_type) = as_before(&old, &role, csr)?;
+    let (subject, names, cert_type) = as_before(&old, &role, &csr)?;
     let issuer = match role.row.issuer_id {
         Some(id) => id,
         None => issuers::choose(&mut access.app().read().await?, None).await?,

@@ -48,7 +48,7 @@ async fn leaves(scene: &Scene, kind: &str, root: &str, issuing: &str, serial: &s
     let issue = "mutation($input: IssueCertificateInput!) { issueCertificate(input: $input) { certificate { certificatePem } } }";
     for (cert_type, names) in [
         ("SERVER", json!(["DNS:a.example.com", "IP:10.0.0.1"])),
-        ("AGENT_CLIENT", json!(["DNS:agent.example.com", "URI:spiffe://example/agent"])),
+        ("AGENT_CLIENT", json!(["DNS:agent.example.com", "URI:https://agent.example.com/x"])),
         ("APP_CLIENT", json!([])),
         ("ADMIN_CLIENT", json!([])),
     ] {
