@@ -71,6 +71,7 @@ impl Memory {
 
 impl Engine for Memory {
     const KIND: &'static str = "memory";
+    const RESTORES: bool = true;
     type Config = Config;
     type Role = Role;
 
