@@ -68,9 +68,10 @@ async fn of_keys_and_encodings(store: Store) {
     let scene = Scene::plain(store).await;
     let token = web(&scene, json!({"keyTypes": ["EC_P256"]})).await;
     let place = scene.place();
-    let keys: [(&str, &[&str]); 6] = [
+    let keys: [(&str, &[&str]); 7] = [
         ("rsa1024", &["genrsa", "-out", "rsa1024.key", "1024"]),
-        ("rsa8192", &["genpkey", "-algorithm", "ED448", "-out", "rsa8192.key"]),
+        ("rsa6144", &["genrsa", "-out", "rsa6144.key", "6144"]),
+        ("ed448", &["genpkey", "-algorithm", "ED448", "-out", "ed448.key"]),
         ("p521", &["ecparam", "-name", "secp521r1", "-genkey", "-noout", "-out", "p521.key"]),
         ("k256", &["ecparam", "-name", "secp256k1", "-genkey", "-noout", "-out", "k256.key"]),
         ("rsa2048", &["genrsa", "-out", "rsa2048.key", "2048"]),
