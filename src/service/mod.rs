@@ -10,6 +10,7 @@ mod input;
 pub mod leases;
 pub mod ledger;
 pub mod metrics;
+mod nodes;
 pub mod paging;
 pub mod partitions;
 pub mod policies;
@@ -31,12 +32,10 @@ use crate::storage::migrations;
 use book::PolicyBook;
 use cache::Caches;
 use certificates::{Pki, PkiSettings};
-use chrono::{DateTime, Utc};
 use ledger::{Ledger, Worker};
 use parking_lot::Mutex;
 use seal::{KeySlot, SealState};
 use secrethub_engine::Installation;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -113,9 +112,7 @@ pub struct App {
     pub(crate) revokers: leases::Revokers,
     reaping: leases::Reaping,
     installation: OnceLock<Installation>,
-    started_at: DateTime<Utc>,
-    /// Whether what an earlier process left half issued has been made due.
-    expedited: AtomicBool,
+    node: nodes::Node,
     leases_due: Notify,
     rewrap_due: Notify,
     authorities_changed: Notify,
@@ -135,6 +132,8 @@ impl App {
             // the task that makes them tries again, and there is a partition for what has none of its own
             tracing::warn!(context = error.log_context(), "the coming audit partitions could not be made");
         }
+        let node = nodes::Node::new();
+        node.announce(&db, clock.now()).await?;
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
         let (ledger, task) = Ledger::start(Worker {
@@ -151,8 +150,7 @@ impl App {
             revokers: leases::Revokers::default(),
             reaping: leases::Reaping::default(),
             installation: OnceLock::new(),
-            started_at: clock.now(),
-            expedited: AtomicBool::new(false),
+            node,
             leases_due: Notify::new(),
             db,
             clock,

@@ -22,13 +22,15 @@ pub struct AccountRow {
     pub last_error: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// The process that took it last to rotate it.
+    pub claimed_by: Option<Uuid>,
 }
 
 macro_rules! select {
     ($tail:literal) => {
         concat!(
             "SELECT secret_id, engine_id, account, password_key, username_key, pending_encrypted, pending_version, attempts, \
-             due_at, last_error, created_at, updated_at FROM account_rotations",
+             due_at, last_error, created_at, updated_at, claimed_by FROM account_rotations",
             $tail
         )
     };
@@ -45,8 +47,8 @@ pub async fn insert(tx: &mut Tx, row: &AccountRow) -> Result<()> {
         tx,
         sqlx::query(
             "INSERT INTO account_rotations (secret_id, engine_id, account, password_key, username_key, pending_encrypted, \
-             pending_version, attempts, due_at, last_error, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING"
+             pending_version, attempts, due_at, last_error, created_at, updated_at, claimed_by) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING"
         )
         .bind(row.secret_id)
         .bind(row.engine_id)
@@ -60,6 +62,7 @@ pub async fn insert(tx: &mut Tx, row: &AccountRow) -> Result<()> {
         .bind(&row.last_error)
         .bind(row.created_at)
         .bind(row.updated_at)
+        .bind(row.claimed_by)
     )?;
     if inserted == 0 {
         return Err(Error::conflict(
@@ -78,7 +81,7 @@ pub async fn update(tx: &mut Tx, row: &AccountRow) -> Result<()> {
         tx,
         sqlx::query(
             "UPDATE account_rotations SET pending_encrypted = $2, pending_version = $3, attempts = $4, due_at = $5, \
-             last_error = $6, updated_at = $7 WHERE secret_id = $1"
+             last_error = $6, updated_at = $7, claimed_by = $8 WHERE secret_id = $1"
         )
         .bind(row.secret_id)
         .bind(&row.pending_encrypted)
@@ -87,6 +90,7 @@ pub async fn update(tx: &mut Tx, row: &AccountRow) -> Result<()> {
         .bind(row.due_at)
         .bind(&row.last_error)
         .bind(row.updated_at)
+        .bind(row.claimed_by)
     )?)
 }
 
@@ -116,14 +120,14 @@ pub async fn due(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<Acco
     Ok(rows)
 }
 
-/// Makes due at once the rotations that a process took which has ended: for the only node of a store. How many.
-pub async fn expedite(tx: &mut Tx, started: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+/// Makes due at once the rotations that a node had taken whose process has ended. How many.
+pub async fn expedite(tx: &mut Tx, node: Uuid, now: DateTime<Utc>) -> Result<u64> {
     exec!(
         tx,
         sqlx::query(
-            "UPDATE account_rotations SET due_at = $2 WHERE due_at > $2 AND attempts = 0 AND updated_at < $1"
+            "UPDATE account_rotations SET due_at = $2 WHERE due_at > $2 AND attempts = 0 AND claimed_by = $1"
         )
-        .bind(started)
+        .bind(node)
         .bind(now)
     )
 }

@@ -49,6 +49,8 @@ pub struct LeaseRow {
     pub idempotency_key: Option<String>,
     pub source_ip: Option<Inet>,
     pub correlation_id: Option<String>,
+    /// The process that issues it, or took it last to revoke it.
+    pub claimed_by: Option<Uuid>,
 }
 
 macro_rules! columns {
@@ -56,7 +58,7 @@ macro_rules! columns {
         "lease_id, secret_id, secret_path, engine_id, engine_type, agent_id, app_id, actor_id, token_accessor, role_name, state, \
          issued_at, expires_at, max_expires_at, ttl_seconds, renewed_count, last_renewed_at, max_renewals, due_at, revoked, \
          revoked_at, revocation_reason, revocation_attempts, last_revocation_error, credentials, engine_metadata, \
-         idempotency_key, source_ip, correlation_id"
+         idempotency_key, source_ip, correlation_id, claimed_by"
     };
 }
 pub(super) use columns;
@@ -90,9 +92,9 @@ pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
             "INSERT INTO leases (lease_id, secret_id, secret_path, engine_id, engine_type, agent_id, app_id, actor_id, \
              token_accessor, role_name, state, issued_at, expires_at, max_expires_at, ttl_seconds, renewed_count, \
              last_renewed_at, max_renewals, due_at, revoked, revoked_at, revocation_reason, revocation_attempts, \
-             last_revocation_error, credentials, engine_metadata, idempotency_key, source_ip, correlation_id) \
+             last_revocation_error, credentials, engine_metadata, idempotency_key, source_ip, correlation_id, claimed_by) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-             $23, $24, $25, $26, $27, $28, $29) ON CONFLICT DO NOTHING"
+             $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
         )
         .bind(row.lease_id)
         .bind(row.secret_id)
@@ -123,6 +125,7 @@ pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
         .bind(&row.idempotency_key)
         .bind(row.source_ip)
         .bind(&row.correlation_id)
+        .bind(row.claimed_by)
     )?;
     if inserted == 0 {
         return Err(Error::conflict("the idempotency key was used for another lease: choose a new one"));

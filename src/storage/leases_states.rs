@@ -129,33 +129,35 @@ pub async fn abandon(
     .map(drop)
 }
 
-/// Takes up to `limit` leases of an engine that are due, for whoever revokes them now; nobody else takes them before `until`.
+/// Takes up to `limit` leases of an engine that are due, for the node that revokes them now; nobody else takes them before `until`.
 pub async fn claim_due(
     tx: &mut Tx,
     engine_id: Uuid,
+    node: Uuid,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<LeaseRow>> {
     on!(tx, c => sqlx::query_as(concat!(
-        "UPDATE leases SET state = 'revoking', due_at = $3, revocation_attempts = revocation_attempts + 1, \
+        "UPDATE leases SET state = 'revoking', due_at = $3, claimed_by = $5, revocation_attempts = revocation_attempts + 1, \
          revocation_reason = COALESCE(revocation_reason, CASE WHEN state = 'issuing' THEN 'the issue did not end' ELSE 'expired' END) \
          WHERE lease_id IN (SELECT lease_id FROM leases WHERE engine_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $4) \
          RETURNING ", columns!()
-    )).bind(engine_id).bind(now).bind(until).bind(limit).fetch_all(c))
+    )).bind(engine_id).bind(now).bind(until).bind(limit).bind(node).fetch_all(c))
 }
 
 /// Takes one lease whose revocation has begun and that nobody is at; `None` if somebody is, or it is revoked.
 pub async fn claim_one(
     tx: &mut Tx,
     lease_id: Uuid,
+    node: Uuid,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Option<LeaseRow>> {
     on!(tx, c => sqlx::query_as(concat!(
-        "UPDATE leases SET due_at = $3, revocation_attempts = revocation_attempts + 1 \
+        "UPDATE leases SET due_at = $3, claimed_by = $4, revocation_attempts = revocation_attempts + 1 \
          WHERE lease_id = $1 AND state = 'revoking' AND due_at <= $2 RETURNING ", columns!()
-    )).bind(lease_id).bind(now).bind(until).fetch_optional(c))
+    )).bind(lease_id).bind(now).bind(until).bind(node).fetch_optional(c))
 }
 
 /// A lease that has just ended.
@@ -195,21 +197,16 @@ pub async fn note_failure(tx: &mut Tx, lease_id: Uuid, error: &str, due_at: Date
     .map(drop)
 }
 
-/// Makes due at once what was issued or revoked by a process that has ended, and what waits for its next attempt for less than
-/// `within`: for the only node of a store. How many. Reads no more than what is due by then.
-pub async fn expedite(
-    tx: &mut Tx,
-    started: DateTime<Utc>,
-    now: DateTime<Utc>,
-    within: DateTime<Utc>,
-) -> Result<u64> {
+/// Makes due at once what a node had taken, to issue or to revoke it, whose process has ended; its claims end before `within`.
+/// How many. Reads no more than what is due by then.
+pub async fn expedite(tx: &mut Tx, node: Uuid, now: DateTime<Utc>, within: DateTime<Utc>) -> Result<u64> {
     exec!(
         tx,
         sqlx::query(
             "UPDATE leases SET due_at = $2 WHERE engine_id IN (SELECT id FROM engines) AND due_at > $2 AND due_at <= $3 \
-             AND state IN ('issuing', 'revoking') AND issued_at < $1"
+             AND state IN ('issuing', 'revoking') AND claimed_by = $1"
         )
-        .bind(started)
+        .bind(node)
         .bind(now)
         .bind(within)
     )

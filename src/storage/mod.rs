@@ -19,6 +19,7 @@ pub mod enrollments;
 pub mod leases;
 mod leases_states;
 pub mod migrations;
+pub mod nodes;
 pub mod page;
 pub mod partitions;
 pub mod pending_authorities;

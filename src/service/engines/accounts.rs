@@ -131,6 +131,7 @@ async fn bind_once(ctx: &OpContext, bind: &BindAccount) -> Result<(AccountRow, O
                     last_error: None,
                     created_at: now,
                     updated_at: now,
+                    claimed_by: None,
                 };
                 account_store::insert(tx, &row).await?;
                 let effects = vec![super::super::cache::Effect::Secret(path)];

@@ -116,7 +116,7 @@ async fn claim(
     fresh: &SecretString,
 ) -> Result<(AccountRow, EngineRow), Attempt> {
     let app = ctx.app();
-    let now = app.clock.now();
+    let (node, now) = (app.node.id, app.clock.now());
     let keys = app.keys.get()?;
     let fresh = fresh.clone();
     app.ledger
@@ -141,6 +141,7 @@ async fn claim(
                     row.attempts = 0;
                 }
                 row.due_at = Some(now + CLAIM);
+                row.claimed_by = Some(node);
                 row.updated_at = now;
                 account_store::update(tx, &row).await?;
                 Ok(Change { value: (row, engine), events: Vec::new(), effects: Vec::new() })

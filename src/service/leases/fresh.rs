@@ -63,6 +63,7 @@ impl FreshLease<'_> {
             idempotency_key: self.idempotency_key,
             source_ip: origin.source_ip.map(Inet),
             correlation_id: Some(origin.correlation_id.clone().unwrap_or_else(|| origin.request_id.clone())),
+            claimed_by: Some(access.app().node.id),
         }
     }
 }

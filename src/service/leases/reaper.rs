@@ -4,18 +4,17 @@ use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::engines::{finish_disabled, finish_root_rotation, is_ending};
 use super::super::ledger::{Attempt, Change};
+use super::super::nodes;
 use super::revoke::CLAIM;
 use super::revoker::{BATCH, attempt};
 use super::store;
 use crate::error::{Error, Result};
-use crate::storage::account_rotations as account_store;
 use crate::storage::engines as engine_store;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -84,10 +83,8 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
     let app = ctx.app();
     // a sealed node opens no configuration
     app.keys.get()?;
-    if !app.db.is_postgres() && !app.expedited.load(Ordering::Acquire) {
-        settle!(expedite(ctx))?;
-        app.expedited.store(true, Ordering::Release);
-    }
+    let others = nodes::others(app, &mut app.read().await?).await?;
+    nodes::take_over(ctx, others, CLAIM).await?;
     let (engines, ended) = {
         let mut tx = app.read().await?;
         let engines = engine_store::with_work(&mut tx, app.clock().now(), MOST_ENGINES).await?;
@@ -164,31 +161,12 @@ async fn of_engine(ctx: &OpContext, engine: &EngineRow) -> Result<Reaped> {
 
 async fn claim(ctx: &OpContext, engine: &EngineRow) -> Result<Vec<LeaseRow>, Attempt> {
     let app = ctx.app();
-    let (id, now) = (engine.id, app.clock().now());
+    let (id, node, now) = (engine.id, app.node.id, app.clock().now());
     let limit = i64::try_from(BATCH).map_err(Error::internal)?;
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
-                let value = store::claim_due(tx, id, now, now + CLAIM, limit).await?;
-                Ok(Change { value, events: Vec::new(), effects: Vec::new() })
-            })
-        })
-        .await
-}
-
-/// On the only node of a store, nobody else is at anything: what was half issued, taken to be revoked or taken to be rotated when
-/// this process started is due at once. How many leases.
-///
-/// # Errors
-/// `SEALED`, `UNAVAILABLE`.
-async fn expedite(ctx: &OpContext) -> Result<u64, Attempt> {
-    let app = ctx.app();
-    let (started, now) = (app.started_at, app.clock().now());
-    app.ledger
-        .change(app.undecided(), None, move |tx| {
-            Box::pin(async move {
-                account_store::expedite(tx, started, now).await?;
-                let value = store::expedite(tx, started, now, now + CLAIM).await?;
+                let value = store::claim_due(tx, id, node, now, now + CLAIM, limit).await?;
                 Ok(Change { value, events: Vec::new(), effects: Vec::new() })
             })
         })

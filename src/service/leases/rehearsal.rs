@@ -145,12 +145,12 @@ async fn claim(ctx: &OpContext, row: &LeaseRow) -> Result<Option<LeaseRow>, Atte
     event.actor_id = Some(row.actor_id.clone());
     event.token_accessor = Some(row.token_accessor.to_string());
     event.event_data = json!({ "reason": REASON });
-    let id = row.lease_id;
+    let (id, node) = (row.lease_id, app.node.id);
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let begun = store::mark_revoking(tx, &Selection::One(id), REASON, now, 1).await?;
-                let value = store::claim_one(tx, id, now, now + CLAIM).await?;
+                let value = store::claim_one(tx, id, node, now, now + CLAIM).await?;
                 let events = if begun > 0 { vec![event] } else { Vec::new() };
                 Ok(Change { value, events, effects: Vec::new() })
             })

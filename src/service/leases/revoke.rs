@@ -75,12 +75,12 @@ async fn begin(ctx: &OpContext, id: Uuid) -> Result<Option<LeaseRow>, Attempt> {
     };
     event = about(event, &row);
     let reason = format!("revoked by {}", access.caller.actor_id);
-    let now = access.now;
+    let (node, now) = (access.app().node.id, access.now);
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let begun = store::mark_revoking(tx, &Selection::One(id), &reason, now, 1).await?;
-                let claimed = store::claim_one(tx, id, now, now + CLAIM).await?;
+                let claimed = store::claim_one(tx, id, node, now, now + CLAIM).await?;
                 let events = if begun > 0 { vec![event] } else { Vec::new() };
                 Ok(Change { value: claimed, events, effects: Vec::new() })
             })

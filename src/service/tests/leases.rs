@@ -142,6 +142,7 @@ impl Scene {
             idempotency_key: None,
             source_ip: None,
             correlation_id: None,
+            claimed_by: None,
         };
         change(&mut row);
         let mut tx = shown(self.node.app.db.begin().await);

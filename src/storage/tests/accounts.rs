@@ -7,6 +7,8 @@ use crate::storage::secrets::{self, SecretRow};
 use crate::storage::testing::{ODD, at, both_stores};
 use uuid::Uuid;
 
+const NODE: Uuid = Uuid::from_u128(7);
+
 /// A static secret at this path, bound to an account of the same name.
 async fn account(tx: &mut Tx, engine_id: Uuid, secret: SecretRow) -> Result<AccountRow> {
     secrets::insert(tx, &secret).await?;
@@ -23,6 +25,7 @@ async fn account(tx: &mut Tx, engine_id: Uuid, secret: SecretRow) -> Result<Acco
         last_error: None,
         created_at: at(0),
         updated_at: at(0),
+        claimed_by: None,
     };
     account_rotations::insert(tx, &row).await?;
     Ok(row)
@@ -88,6 +91,7 @@ async fn due(db: Db) -> Result<()> {
             pending_encrypted: Some(vec![1]),
             pending_version: Some(1),
             due_at: Some(at(micros)),
+            claimed_by: (path == "pending.later").then_some(NODE),
             ..row
         };
         account_rotations::update(&mut tx, &row).await?;
@@ -98,9 +102,9 @@ async fn due(db: Db) -> Result<()> {
     };
     assert_eq!(found(9).await?, ["pending.due-first", "pending.due-second", "schedule.due"]);
     assert_eq!(found(1).await?, ["pending.due-first", "schedule.due"], "neither keeps the other waiting");
-    // what a process was at that has ended
-    assert_eq!(account_rotations::expedite(&mut tx, at(0), at(5)).await?, 0, "this one began them");
-    assert_eq!(account_rotations::expedite(&mut tx, at(1), at(5)).await?, 1);
+    // what a node was at whose process has ended
+    assert_eq!(account_rotations::expedite(&mut tx, Uuid::new_v4(), at(5)).await?, 0, "another's");
+    assert_eq!(account_rotations::expedite(&mut tx, NODE, at(5)).await?, 1);
     assert_eq!(account_rotations::due(&mut tx, at(5), 9).await?.len(), 4);
     Ok(())
 }

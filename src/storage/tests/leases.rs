@@ -40,6 +40,7 @@ pub(super) fn lease(engine_id: Uuid, path: &str) -> LeaseRow {
         idempotency_key: None,
         source_ip: None,
         correlation_id: None,
+        claimed_by: None,
     }
 }
 
@@ -74,6 +75,7 @@ async fn round_trip(db: Db) -> Result<()> {
     let engine = Uuid::new_v4();
     let bare = put(&mut tx, lease(engine, "prod.a")).await?;
     let full = LeaseRow {
+        claimed_by: Some(Uuid::new_v4()),
         agent_id: Some("agent:x".into()),
         app_id: Some("app:y".into()),
         actor_id: ODD.into(),

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+const NODE: Uuid = Uuid::from_u128(7);
+
 async fn now_is(tx: &mut Tx, row: &LeaseRow) -> Result<LeaseRow> {
     Ok(leases::by_id(tx, row.lease_id).await?.expect("the lease is there"))
 }
@@ -183,9 +185,10 @@ async fn claims(db: Db) -> Result<()> {
     put(&mut tx, LeaseRow { due_at: Some(at(1)), ..active(Uuid::new_v4(), "a") }).await?;
     put(&mut tx, ended(engine, "a", 1)).await?;
     let mut claim = async |limit| -> Result<Vec<usize>> {
-        let taken = leases::claim_due(&mut tx, engine, at(40), at(90), limit).await?;
+        let taken = leases::claim_due(&mut tx, engine, NODE, at(40), at(90), limit).await?;
         for row in &taken {
             assert_eq!((row.state.as_str(), row.due_at), ("revoking", Some(at(90))));
+            assert_eq!(row.claimed_by, Some(NODE));
             assert_eq!((row.revocation_attempts, row.revocation_reason.as_deref()), (1, Some("expired")));
         }
         let index = |row: &LeaseRow| rows.iter().position(|known| known.lease_id == row.lease_id).unwrap();
@@ -197,12 +200,12 @@ async fn claims(db: Db) -> Result<()> {
     assert_eq!(claim(9).await?, [0], "what was taken is not taken again");
     assert!(claim(9).await?.is_empty());
     // when the claim has ended it is due again, with one attempt more
-    let again = leases::claim_due(&mut tx, engine, at(90), at(99), 9).await?;
+    let again = leases::claim_due(&mut tx, engine, NODE, at(90), at(99), 9).await?;
     assert_eq!(again.len(), 4);
     assert_eq!(again.iter().map(|row| row.revocation_attempts).sum::<i64>(), 7);
 
     let lost = put(&mut tx, lease(engine, "a")).await?;
-    let taken = leases::claim_due(&mut tx, engine, at(100), at(200), 9).await?;
+    let taken = leases::claim_due(&mut tx, engine, NODE, at(100), at(200), 9).await?;
     let taken = taken.iter().find(|row| row.lease_id == lost.lease_id).unwrap();
     assert_eq!(taken.revocation_reason.as_deref(), Some("the issue did not end"));
     Ok(())
@@ -214,16 +217,19 @@ async fn claim_one(db: Db) -> Result<()> {
     let (live, gone) = (active(engine, "a"), ended(engine, "a", 1));
     for row in [&live, &gone] {
         leases::insert(&mut tx, row).await?;
-        assert!(leases::claim_one(&mut tx, row.lease_id, at(5000), at(6000)).await?.is_none());
+        assert!(leases::claim_one(&mut tx, row.lease_id, NODE, at(5000), at(6000)).await?.is_none());
     }
     untouched(&mut tx, &[&live, &gone]).await?;
     mark(&mut tx, Selection::One(live.lease_id), at(50)).await?;
-    assert!(leases::claim_one(&mut tx, live.lease_id, at(49), at(90)).await?.is_none(), "not due yet");
-    let taken = leases::claim_one(&mut tx, live.lease_id, at(50), at(90)).await?.unwrap();
+    assert!(leases::claim_one(&mut tx, live.lease_id, NODE, at(49), at(90)).await?.is_none(), "not due yet");
+    let taken = leases::claim_one(&mut tx, live.lease_id, NODE, at(50), at(90)).await?.unwrap();
     assert_eq!((taken.due_at, taken.revocation_attempts), (Some(at(90)), 1));
-    assert!(leases::claim_one(&mut tx, live.lease_id, at(51), at(90)).await?.is_none(), "somebody is at it");
-    assert!(leases::claim_due(&mut tx, engine, at(51), at(90), 9).await?.is_empty());
-    assert!(leases::claim_one(&mut tx, Uuid::nil(), at(51), at(90)).await?.is_none());
+    assert!(
+        leases::claim_one(&mut tx, live.lease_id, NODE, at(51), at(90)).await?.is_none(),
+        "somebody is at it"
+    );
+    assert!(leases::claim_due(&mut tx, engine, NODE, at(51), at(90), 9).await?.is_empty());
+    assert!(leases::claim_one(&mut tx, Uuid::nil(), NODE, at(51), at(90)).await?.is_none());
     Ok(())
 }
 
@@ -265,23 +271,24 @@ async fn failures(db: Db) -> Result<()> {
     Ok(())
 }
 
-/// What a process was at that has ended is due at once; what this one is at, and what rests for long, stays.
+/// What a node was at is due at once; what another is at, and what rests for long, stays.
 async fn expediting(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let target = super::engines::put(&mut tx, super::engines::engine("e")).await?.id;
-    let before = |row: LeaseRow| LeaseRow { issued_at: at(-5), ..row };
+    let before = |row: LeaseRow| LeaseRow { claimed_by: Some(NODE), ..row };
     let revoking = |due| LeaseRow { state: "revoking".into(), due_at: Some(at(due)), ..active(target, "a") };
     let lost = [before(lease(target, "a")), before(revoking(90))];
     let kept = [
-        LeaseRow { issued_at: at(5), ..lease(target, "a") },
+        lease(target, "a"),
+        LeaseRow { claimed_by: Some(Uuid::new_v4()), ..revoking(90) },
         before(revoking(101)),
         before(LeaseRow { due_at: Some(at(90)), ..active(target, "a") }),
-        ended(target, "a", 1),
+        before(ended(target, "a", 1)),
     ];
     for row in lost.iter().chain(&kept) {
         leases::insert(&mut tx, row).await?;
     }
-    assert_eq!(leases::expedite(&mut tx, at(5), at(6), at(100)).await?, 2);
+    assert_eq!(leases::expedite(&mut tx, NODE, at(6), at(100)).await?, 2);
     for row in &lost {
         assert_eq!(now_is(&mut tx, row).await?.due_at, Some(at(6)));
     }

@@ -12,6 +12,7 @@ mod enrollments;
 mod leases;
 mod leases_states;
 mod migrations;
+mod nodes;
 mod partitions;
 mod policies;
 mod roles;
