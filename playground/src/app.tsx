@@ -63,6 +63,12 @@ function Entrance() {
 function Pages({ theme }: { theme: 'light' | 'dark' }) {
   const page = usePage();
   const { status } = useSeal();
+  useEffect(() => {
+    document.title = `${PAGES.find(({ id }) => id === page)?.name} · SecretHub`;
+    return () => {
+      document.title = 'SecretHub';
+    };
+  }, [page]);
   return (
     <div className="workplace">
       <nav aria-label="Parts of the page">
@@ -81,7 +87,7 @@ function Pages({ theme }: { theme: 'light' | 'dark' }) {
         <div className="explorer" hidden={page !== 'explorer'}>
           <Suspense fallback={<p className="faint">Loading the editor…</p>}><Explorer theme={theme} /></Suspense>
         </div>
-        {page === 'overview' && <div className="overview"><SealPanel /><LeasesPanel /><SecretsPanel /><AuditPanel /></div>}
+        {page === 'overview' && <div className="overview"><div><SealPanel /><SecretsPanel /></div><div><LeasesPanel /><AuditPanel /></div></div>}
         {page === 'seal' && <SealPanel />}
         {page === 'secrets' && <SecretsPanel />}
         {page === 'leases' && <LeasesPanel />}

@@ -52,10 +52,18 @@ async fn server() -> Server {
     server
 }
 
+/// The document of a policy for somebody who may do nothing here.
+fn nothing() -> Value {
+    json!({ "version": 1, "allowed_secrets": ["none"], "allowed_operations": ["list"] })
+}
+
 /// 61 secrets, one of them of two versions and with a number that no double holds.
 async fn put_secrets(server: &Server) {
     for number in 0..60 {
-        server.put(&server.root, &format!("prod.web.setting_{number:02}"), json!({ "value": number })).await.ok();
+        server
+            .put(&server.root, &format!("prod.web.setting_{number:02}"), json!({ "value": number }))
+            .await
+            .ok();
     }
     let put = "mutation($data: JSON!) { putSecret(input: { path: \"prod.app.redis_url\", data: $data,
                  description: \"where the shop keeps its sessions\", metadata: { team: \"shop\" } }) { secret { version } } }";
@@ -69,7 +77,8 @@ async fn put_secrets(server: &Server) {
 /// A lease on a Redis server, which goes when this value does.
 async fn issue_lease(server: &Server) -> RedisServer {
     let target = tokio::task::spawn_blocking(RedisServer::start).await.unwrap();
-    let config = json!({ "nodes": [{ "host": "127.0.0.1", "port": target.port() }], "password": redis::PASSWORD });
+    let config =
+        json!({ "nodes": [{ "host": "127.0.0.1", "port": target.port() }], "password": redis::PASSWORD });
     let enable = "mutation($config: JSON!) { enableEngine(input: { name: \"cache\", kind: \"redis\", config: $config }) {
                     engine { name } } }";
     server.as_root(enable, json!({ "config": config })).await.ok();
@@ -85,7 +94,7 @@ async fn issue_lease(server: &Server) -> RedisServer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sealed_server_is_unsealed_and_people_log_in() {
     let mut server = server().await;
-    server.create_policy("nothing", json!({ "version": 1, "allowed_secrets": ["none"], "allowed_operations": ["list"] })).await;
+    server.create_policy("nothing", nothing()).await;
     let role_id = server.create_role("visitor", json!({ "policies": ["nothing"], "ttlSeconds": 15 })).await;
     let (secret_id, _) = server.generate_secret_id("visitor", json!({})).await;
     server.restart().await;
@@ -98,7 +107,7 @@ async fn each_panel_does_its_work() {
     let server = server().await;
     put_secrets(&server).await;
     let target = issue_lease(&server).await;
-    server.create_policy("nothing", json!({ "version": 1, "allowed_secrets": ["none"], "allowed_operations": ["list"] })).await;
+    server.create_policy("nothing", nothing()).await;
     let powerless = server.token_with(&["nothing"], json!({})).await;
     assert_eq!(target.users().len(), 2);
     scenario("panels", &server, json!({ "token": server.root, "powerless": powerless })).await;
@@ -132,7 +141,8 @@ async fn the_page_is_served_with_its_policy_and_can_be_switched_off() {
     // this client does not take brotli
     assert!(page.headers().get("content-encoding").is_none());
     let html = page.text().await.unwrap();
-    let script = html.split("src=\"./").nth(1).and_then(|rest| rest.split('"').next()).expect("the page has a script");
+    let script =
+        html.split("src=\"./").nth(1).and_then(|rest| rest.split('"').next()).expect("the page has a script");
 
     let script = format!("{}/{script}", server.address());
     let plain = server.http.get(&script).send().await.unwrap();
@@ -146,7 +156,8 @@ async fn the_page_is_served_with_its_policy_and_can_be_switched_off() {
     assert_eq!((head.status().as_u16(), head.bytes().await.unwrap().len()), (200, 0));
     let posted = server.http.post(&script).send().await.unwrap();
     assert_eq!((posted.status().as_u16(), posted.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
-    let missing = server.http.get(format!("{}/assets/no-such-file.js", server.address())).send().await.unwrap();
+    let missing =
+        server.http.get(format!("{}/assets/no-such-file.js", server.address())).send().await.unwrap();
     assert_eq!(missing.status(), 404);
 
     let environment = vec![("SECRETHUB_LISTENER__PLAYGROUND".to_owned(), "false".to_owned())];

@@ -16,6 +16,8 @@ const PASSING = new Set(['SEALED', 'UNAVAILABLE', 'RATE_LIMITED', 'NETWORK', 'UN
 export type Follower<Data> = {
   onData: (data: Data) => void;
   onLiveness: (liveness: Liveness) => void;
+  /** It is live, but what happened since the last look may have been missed: there was no cursor to go on after. */
+  onGap: () => void;
   /** The server refuses for good: there will be no more data. */
   onRefused: (error: ApiError) => void;
 };
@@ -67,6 +69,7 @@ export class Socket {
       const lively = () => {
         failures = 0;
         follower.onLiveness('live');
+        if (after === null) follower.onGap();
       };
       const stopListening = this.connected ? () => undefined : this.client.on('connected', lively);
       if (this.connected) lively();

@@ -8,5 +8,5 @@ export const EXAMPLES: Example[] = Object.keys(queries).sort().map((file) => {
   const text = queries[file] ?? '';
   const [head = '', ...rest] = text.split('\n');
   const [group = '', title = ''] = head.replace(/^# /, '').split(' / ');
-  return { id: file, group, title, query: rest.join('\n').trimEnd(), variables: variables[file.replace(/\.graphql$/, '.json')] ?? '' };
+  return { id: file, group, title, query: rest.join('\n').trimEnd(), variables: (variables[file.replace(/\.graphql$/, '.json')] ?? '').trimEnd() };
 });

@@ -19,7 +19,7 @@ import { memoryStorage } from './memory-storage';
 
 const PLUGINS = [EXAMPLES_PLUGIN, HISTORY_PLUGIN];
 /** Those of the tour that are open from the start. */
-const FIRST_TABS = EXAMPLES.filter((example) => example.group === 'Start' || example.group === 'Live')
+const FIRST_TABS = EXAMPLES.filter((example) => example.group === 'Start')
   .map(({ query, variables }) => ({ query, variables }));
 const NO_SUBSCRIPTIONS = 'This server has no subscriptions, or the token is good for a counted number of requests.';
 

@@ -5,7 +5,8 @@ import type { Storage as GraphiQLStorage } from '@graphiql/toolkit';
  * gone with the page.
  */
 export function memoryStorage(): GraphiQLStorage {
-  const items = new Map<string, string>();
+  // of the width, a fifth for the tour and the documentation
+  const items = new Map([['graphiql:docExplorerFlex', '0.25']]);
   return {
     get length() {
       return items.size;

@@ -4,6 +4,7 @@ import { type AuditFields, AuditEvents, type AuditFilter, AuditTail, type AuditT
 import { useSession } from '../session/session';
 import { Notice, Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
+import { Path } from '../ui/path';
 import { Moment } from '../ui/time';
 import { useLive } from './use-live';
 import { usePages } from './use-pages';
@@ -56,14 +57,14 @@ export function AuditPanel() {
 }
 
 function EventRow({ event }: { event: AuditFields }) {
-  const about = event.secretPath ?? event.roleName ?? event.leaseId;
+  const about = event.secretPath ?? event.roleName ?? event.leaseId ?? '—';
   return (
     <tr className={event.accessGranted === false ? 'refused' : undefined}>
       <td className="number faint">{event.sequenceNumber}</td>
       <td className="nowrap"><Moment at={event.timestamp} /></td>
-      <th scope="row" className="mono">{event.eventType}</th>
+      <th scope="row"><Path path={event.eventType} /></th>
       <td className="mono clip" title={event.actorId ?? undefined}>{event.actorId ?? event.actorType ?? '—'}{event.sourceIp && <div className="faint">{event.sourceIp}</div>}</td>
-      <td className="mono">{about ?? '—'}{event.secretVersion !== null && <span className="faint"> v{event.secretVersion}</span>}</td>
+      <td><Path path={about} />{event.secretVersion !== null && <span className="faint"> v{event.secretVersion}</span>}</td>
       <td><Outcome event={event} /></td>
     </tr>
   );

@@ -5,7 +5,8 @@ import { useSession } from '../session/session';
 import { Confirm } from '../ui/confirm';
 import { Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
-import { Moment, span, useNow } from '../ui/time';
+import { Path } from '../ui/path';
+import { span, useNow } from '../ui/time';
 import { useLive } from './use-live';
 import { usePages } from './use-pages';
 
@@ -45,7 +46,7 @@ export function LeasesPanel() {
   const overdue = leases.filter((lease) => isOverdue(lease, now)).length;
   return (
     <Panel title="Leases" live={live} pollingNote="Each look is recorded." actions={<button type="button" onClick={pages.reload}>Refresh</button>}>
-      <div className="filters">
+      <div className="filters inline">
         <label>
           Ending within
           <select value={hours} onChange={(event) => setHours(Number(event.target.value))}>
@@ -56,7 +57,7 @@ export function LeasesPanel() {
       {(pages.error ?? live.refused) && <Refusal error={(pages.error ?? live.refused)!} />}
       <div className="table-box" aria-busy={pages.loading} tabIndex={0} role="region" aria-label="List of leases">
         <table>
-          <thead><tr><th scope="col">Path</th><th scope="col">Ends in</th><th scope="col">State</th><th scope="col">Held by</th><th scope="col"><span className="hidden">Actions</span></th></tr></thead>
+          <thead><tr><th scope="col">Path</th><th scope="col">Ends in</th><th scope="col">State</th><th scope="col"><span className="hidden">Actions</span></th></tr></thead>
           <tbody>
             {leases.map((lease) => <LeaseRow key={lease.leaseId} lease={lease} now={now} onRevoke={() => setRevoking(lease)} />)}
           </tbody>
@@ -78,10 +79,9 @@ function LeaseRow({ lease, now, onRevoke }: { lease: LeaseFields; now: number; o
   const overdue = isOverdue(lease, now);
   return (
     <tr className={overdue ? 'overdue' : undefined}>
-      <th scope="row"><span className="mono">{lease.path}</span><div className="faint">{lease.engineType}, from <Moment at={lease.issuedAt} /></div></th>
+      <th scope="row"><Path path={lease.path} /><div className="faint">{lease.engineType}, held by <span className="mono">{lease.actorId}</span></div></th>
       <td className="nowrap">{overdue ? <strong className="bad-text">overdue by {span(-left)}</strong> : span(left)}</td>
       <td>{lease.state.toLowerCase()}{lease.lastRevocationError && <div className="faint">{lease.lastRevocationError}</div>}</td>
-      <td className="mono clip" title={lease.actorId}>{lease.actorId}</td>
       <td>{lease.state === 'REVOKING' ? null : <button type="button" className="danger small" onClick={onRevoke}>Revoke<span className="hidden"> the lease at {lease.path}</span></button>}</td>
     </tr>
   );

@@ -3,6 +3,7 @@ import { SecretChanges, type SecretChangesData, type SecretFields, Secrets } fro
 import { useSession } from '../session/session';
 import { Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
+import { Path } from '../ui/path';
 import { Moment } from '../ui/time';
 import { SecretDetail } from './secret';
 import { useLive } from './use-live';
@@ -47,12 +48,12 @@ export function SecretsPanel() {
             {pages.items.map((secret) => (
               <tr key={secret.id}>
                 <th scope="row">
-                  <button type="button" className="link mono" onClick={() => setOpened(secret.path)}>{secret.path}</button>
+                  <button type="button" className="link" onClick={() => setOpened(secret.path)}><Path path={secret.path} /></button>
                   {secret.description && <div className="faint">{secret.description}</div>}
                 </th>
                 <td>{secret.type === 'STATIC' ? 'static' : 'issued'}</td>
                 <td className="number">{secret.version}</td>
-                <td><Moment at={secret.updatedAt} /></td>
+                <td className="nowrap"><Moment at={secret.updatedAt} /></td>
               </tr>
             ))}
           </tbody>

@@ -5,6 +5,8 @@ import type { Liveness } from '../api/socket';
 import { useSession } from '../session/session';
 
 const POLL_MS = 5_000;
+/** The server has surely begun a subscription by then that was asked for when it connected. */
+const BEGUN_MS = 500;
 
 export type Live = { liveness: Liveness | 'off'; refused: ApiError | null };
 
@@ -32,10 +34,22 @@ export function useLive<Data, Variables extends Record<string, unknown>>(
     setLiveness(socket ? 'connecting' : 'polling');
     if (!socket || !active) return;
     const controller = new AbortController();
+    const lookOnce = () => {
+      window.setTimeout(() => {
+        if (!controller.signal.aborted) latest.current.poll();
+      }, BEGUN_MS);
+    };
+    let polled = false;
+    const onLiveness = (next: Liveness) => {
+      setLiveness(next);
+      // a refusal that a look met meanwhile, such as that of a sealed server, goes with the next one
+      if (next === 'live' && polled) lookOnce();
+      polled = next === 'polling';
+    };
     socket.follow(
       operation,
       (after) => ({ ...filter, ...(after === null ? {} : { after }) }) as Variables,
-      { onData: (data) => latest.current.onData(data), onLiveness: setLiveness, onRefused: setRefused },
+      { onData: (data) => latest.current.onData(data), onLiveness, onGap: lookOnce, onRefused: setRefused },
       controller.signal,
     );
     return () => controller.abort();
