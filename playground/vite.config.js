@@ -18,5 +18,5 @@ export default defineConfig({
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
   worker: { format: 'es' },
-  server: { proxy: { '/graphql': { target: server, ws: true, changeOrigin: true } } },
+  server: { proxy: { '/graphql': { target: server, ws: true, changeOrigin: true, rewriteWsOrigin: true } } },
 });

@@ -114,6 +114,14 @@ async fn each_panel_does_its_work() {
     assert_eq!(target.users(), ["default"], "what was revoked on the page is gone from its target");
 }
 
+/// On a socket that the scenario plays itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_pushed_is_shown_and_a_broken_socket_is_taken_up_again() {
+    let server = server().await;
+    put_secrets(&server).await;
+    scenario("live", &server, json!({ "token": server.root })).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn axe_finds_nothing_serious() {
     let server = server().await;

@@ -27,7 +27,7 @@ export function parseExactly(text: string): unknown {
 export async function post(body: string, token: string | null, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set('Content-Type', 'application/json');
-  if (!headers.has('Accept')) headers.set('Accept', 'application/graphql-response+json, application/json');
+  if (!headers.has('Accept')) headers.set('Accept', 'application/json');
   if (token !== null && !headers.has('Authorization')) headers.set('Authorization', `Bearer ${token}`);
   return fetch(ENDPOINT, {
     ...init,

@@ -50,8 +50,12 @@ export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
   );
 }
 
-/** The number of a last, empty line would be dimmed beyond reading. */
-const LEGIBLE = { wordWrap: 'on', renderFinalNewline: 'on' } as const;
+/** The number of a last, empty line would be dimmed beyond reading, and the font that GraphiQL names is not shipped. */
+const LEGIBLE = {
+  wordWrap: 'on',
+  renderFinalNewline: 'on',
+  fontFamily: 'ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+} as const;
 
 /** Long lines are wrapped, so that nothing has to be scrolled sideways to be read. */
 function Legible() {

@@ -10,8 +10,6 @@ import { useLive } from './use-live';
 import { usePages } from './use-pages';
 
 const PAGE = 50;
-/** What the page keeps of a tail that runs on. */
-const MOST_SHOWN = 500;
 
 /** The newest events of the audit log as they come, and a check of the whole chain. */
 export function AuditPanel() {
@@ -25,7 +23,7 @@ export function AuditPanel() {
   }, [run, filter]));
   const change = pages.change;
   const onEvent = useCallback(({ auditEventAdded: { node } }: AuditTailData) => {
-    change((items) => (items.some((item) => item.id === node.id) ? items : [node, ...items].slice(0, MOST_SHOWN)));
+    change((items) => (items.some((item) => item.id === node.id) ? items : [node, ...items]));
   }, [change]);
   const following = useMemo(() => ({ filter }), [filter]);
   const live = useLive(AuditTail, following, onEvent, pages.items.length <= PAGE ? pages.reload : () => undefined, !paused);
@@ -64,7 +62,7 @@ function EventRow({ event }: { event: AuditFields }) {
       <td className="nowrap"><Moment at={event.timestamp} /></td>
       <th scope="row"><Path path={event.eventType} /></th>
       <td className="mono clip" title={event.actorId ?? undefined}>{event.actorId ?? event.actorType ?? '—'}{event.sourceIp && <div className="faint">{event.sourceIp}</div>}</td>
-      <td><Path path={about} />{event.secretVersion !== null && <span className="faint"> v{event.secretVersion}</span>}</td>
+      <td className="about"><Path path={about} />{event.secretVersion !== null && <span className="faint"> v{event.secretVersion}</span>}</td>
       <td><Outcome event={event} /></td>
     </tr>
   );

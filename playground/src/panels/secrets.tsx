@@ -1,4 +1,4 @@
-import { type FormEvent, useCallback, useMemo, useState } from 'react';
+import { type FormEvent, useCallback, useMemo, useRef, useState } from 'react';
 import { SecretChanges, type SecretChangesData, type SecretFields, Secrets } from '../api/operations';
 import { useSession } from '../session/session';
 import { Refusal } from '../ui/notice';
@@ -18,6 +18,8 @@ export function SecretsPanel() {
   const { run } = useSession();
   const [search, setSearch] = useState<Search>({ prefix: '', search: '' });
   const [opened, setOpened] = useState<string | null>(null);
+  /** Whose button gets the focus back when the list is shown again. */
+  const left = useRef<string | null>(null);
   const prefix = search.prefix === '' ? null : search.prefix;
 
   const pages = usePages<SecretFields>(useCallback(async (after, signal) => {
@@ -30,12 +32,22 @@ export function SecretsPanel() {
   const onChange = useCallback(({ secretChanged: { path, secret } }: SecretChangesData) => {
     setChanged((before) => new Map(before).set(path, (before.get(path) ?? 0) + 1));
     const shown = secret !== null && matches(secret, search.search);
-    pages.change((items) => withSecret(items, path, shown ? secret : null));
-  }, [pages.change, search.search]);
-  const live = useLive(SecretChanges, filter, onChange, pages.items.length <= PAGE ? pages.reload : () => undefined);
+    pages.change((items) => withSecret(items, path, shown ? secret : null, pages.hasMore));
+  }, [pages.change, pages.hasMore, search.search]);
+  const live = useLive(SecretChanges, filter, onChange, opened === null && pages.items.length <= PAGE ? pages.reload : () => undefined);
+
+  const close = () => {
+    left.current = opened;
+    setOpened(null);
+  };
+  const focusAgain = (path: string) => (button: HTMLButtonElement | null) => {
+    if (!button || left.current !== path) return;
+    left.current = null;
+    button.focus();
+  };
 
   if (opened !== null) {
-    return <SecretDetail key={`${opened}:${changed.get(opened) ?? 0}`} path={opened} onClose={() => setOpened(null)} />;
+    return <SecretDetail key={`${opened}:${changed.get(opened) ?? 0}`} path={opened} onClose={close} />;
   }
   return (
     <Panel title="Secrets" live={live} pollingNote="Each look is recorded." actions={<button type="button" onClick={pages.reload}>Refresh</button>}>
@@ -48,7 +60,7 @@ export function SecretsPanel() {
             {pages.items.map((secret) => (
               <tr key={secret.id}>
                 <th scope="row">
-                  <button type="button" className="link" onClick={() => setOpened(secret.path)}><Path path={secret.path} /></button>
+                  <button ref={focusAgain(secret.path)} type="button" className="link" onClick={() => setOpened(secret.path)}><Path path={secret.path} /></button>
                   {secret.description && <div className="faint">{secret.description}</div>}
                 </th>
                 <td>{secret.type === 'STATIC' ? 'static' : 'issued'}</td>
@@ -93,10 +105,11 @@ function matches(secret: SecretFields, text: string): boolean {
   return secret.path.toLowerCase().includes(wanted) || (secret.description ?? '').toLowerCase().includes(wanted);
 }
 
-/** The list with this secret in its place, or without it. */
-function withSecret(items: SecretFields[], path: string, secret: SecretFields | null): SecretFields[] {
+/** The list with this secret in its place, or without it. Behind the last one there may be others yet to be loaded. */
+function withSecret(items: SecretFields[], path: string, secret: SecretFields | null, more: boolean): SecretFields[] {
   const others = items.filter((item) => item.path !== path);
   if (secret === null) return others;
   const at = others.findIndex((item) => item.path > path);
+  if (at < 0 && more) return others;
   return at < 0 ? [...others, secret] : [...others.slice(0, at), secret, ...others.slice(at)];
 }
