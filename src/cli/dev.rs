@@ -99,6 +99,7 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         hangups: None,
         trusted_proxies: Vec::new(),
         transport: TransportOptions { introspection: Introspection::Always, ..TransportOptions::default() },
+        playground: true,
         server: ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() },
     };
     node::run(app, front, stop).await?;

@@ -29,6 +29,7 @@ pub struct Front {
     pub hangups: Option<Hangups>,
     pub trusted_proxies: Vec<IpNet>,
     pub transport: TransportOptions,
+    pub playground: bool,
     pub server: ServerOptions,
 }
 
@@ -55,7 +56,8 @@ pub fn termination() -> Result<impl Future<Output = ()>, Failure> {
 /// Serves until `stop`, then finishes what is in flight and closes the store.
 pub async fn run(app: Arc<App>, front: Front, stop: impl Future<Output = ()>) -> Result<(), Failure> {
     let schema = graphql::schema(graphql::SchemaOptions { introspection: front.transport.introspection });
-    let doors = Arc::new(Doors::new(Arc::clone(&app), schema, front.transport, front.trusted_proxies));
+    let doors = Doors::new(Arc::clone(&app), schema, front.transport, front.trusted_proxies);
+    let doors = Arc::new(doors.with_playground(front.playground));
     let mut tasks = tasks::start(&app);
     let served = match start_tls(&app, front.tls, &mut tasks).await {
         Ok(tls) => {

@@ -85,6 +85,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         hangups: Some(hangups),
         trusted_proxies: config.listener.trusted_proxies,
         transport: config.graphql,
+        playground: config.listener.playground,
         server: ServerOptions {
             max_connections: config.listener.max_connections,
             max_connections_per_address: config.listener.max_connections_per_address,

@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum Kind {
     Text,
     Whole,
+    /// `true` or `false`.
+    Switch,
     /// A list of texts; in the environment separated by commas.
     List,
     /// Repeated sections, `[[section.key]]`; in the file only.
@@ -30,6 +32,7 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("listener.request_timeout", Kind::Text),
     ("listener.shutdown_timeout", Kind::Text),
     ("listener.max_body_bytes", Kind::Whole),
+    ("listener.playground", Kind::Switch),
     ("storage.url", Kind::Text),
     ("storage.max_connections", Kind::Whole),
     ("seal.type", Kind::Text),
@@ -73,6 +76,7 @@ pub struct Override {
 enum Given {
     Text(String),
     Whole(i64),
+    Switch(bool),
     List(Vec<String>),
     Tables(Vec<toml::Table>),
 }
@@ -132,6 +136,7 @@ impl Source {
             let given = match kind {
                 Kind::Text => Given::Text(value.clone()),
                 Kind::Whole => Given::Whole(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
+                Kind::Switch => Given::Switch(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
                 Kind::List => Given::List(
                     value
                         .split(',')
@@ -171,6 +176,14 @@ impl Source {
         }
     }
 
+    pub(super) fn switch(&self, key: &'static str) -> Result<Option<bool>> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Given::Switch(on)) => Ok(Some(*on)),
+            Some(_) => Err(wrong_kind(key, Kind::Switch)),
+        }
+    }
+
     pub(super) fn list(&self, key: &'static str) -> Result<&[String]> {
         match self.0.get(key) {
             None => Ok(&[]),
@@ -203,6 +216,7 @@ fn wrong_kind(key: &'static str, kind: Kind) -> Error {
     let what = match kind {
         Kind::Text => "a text in quotation marks",
         Kind::Whole => "a whole number",
+        Kind::Switch => "true or false",
         Kind::List => "a list of texts",
         Kind::Tables => "sections with this name in double brackets",
     };
@@ -213,6 +227,7 @@ fn from_toml(value: toml::Value, kind: Kind) -> Option<Given> {
     match (kind, value) {
         (Kind::Text, toml::Value::String(text)) => Some(Given::Text(text)),
         (Kind::Whole, toml::Value::Integer(number)) => Some(Given::Whole(number)),
+        (Kind::Switch, toml::Value::Boolean(on)) => Some(Given::Switch(on)),
         (Kind::List, toml::Value::Array(items)) => texts(items).map(Given::List),
         (Kind::Tables, toml::Value::Array(items)) => items
             .into_iter()

@@ -17,6 +17,7 @@ fn load(toml: &str, environment: &[(&str, &str)]) -> Result<Config> {
 fn a_store_is_all_that_is_needed() {
     let config = load("[storage]\nurl = \"sqlite:x.db\"", &[]).unwrap();
     assert_eq!(config.listener.address.to_string(), DEFAULT_ADDRESS);
+    assert!(config.listener.playground);
     assert_eq!(config.graphql.limits, QueryLimits::default());
     assert_eq!(config.graphql.introspection, Introspection::Authenticated);
     assert!(matches!(config.seal, Seal::Shamir));
@@ -72,6 +73,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
         request_timeout = "5s"
         shutdown_timeout = "1m"
         max_body_bytes = 4096
+        playground = false
         [storage]
         url = "sqlite:x.db"
         max_connections = 3
@@ -121,6 +123,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
     assert_eq!(config.graphql.limits.max_depth, 7);
     assert_eq!(config.graphql.limits.max_complexity, 6);
     assert_eq!(config.listener.max_connections_per_address, 4);
+    assert!(!config.listener.playground);
     assert_eq!(config.listener.trusted_proxies.len(), 2);
     let tls = config.listener.tls.unwrap();
     assert_eq!(tls.clients, ClientCertificates::Required);
@@ -168,6 +171,7 @@ fn every_mistake_names_its_key_and_no_value() {
         ),
         ("[listener]\ntrusted_proxies = \"10.0.0.0/8\"", "listener.trusted_proxies"),
         ("[listener]\ntrusted_proxies = [\"10.0.0.0/33\"]", "listener.trusted_proxies"),
+        ("[listener]\nplayground = \"off\"", "listener.playground"),
         ("[listener]\nmax_connections = -1", "listener.max_connections"),
         ("[listener]\nmax_concurrent_requests = 0", "listener.max_concurrent_requests"),
         ("[listener]\nrequest_timeout = 30", "listener.request_timeout"),

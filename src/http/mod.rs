@@ -13,6 +13,7 @@ pub mod params;
 mod patience;
 mod per_address;
 mod pki;
+mod playground;
 pub mod respond;
 pub mod router;
 pub mod server;

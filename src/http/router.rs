@@ -7,7 +7,7 @@ use super::ids::{correlation_id, request_id};
 use super::respond;
 use super::server::{Handler, Peer};
 use super::transport::{Api, Call, CallOrigin, GraphqlDoor, TransportOptions};
-use super::{audit_export, health, metrics, pki, sys};
+use super::{audit_export, health, metrics, pki, playground, sys};
 use crate::error::{Error, ErrorCode, Result};
 use crate::service::App;
 use crate::service::context::{OpContext, Origin};
@@ -60,6 +60,7 @@ pub struct Doors<Q, M, S> {
     trusted_proxies: Vec<IpNet>,
     request_timeout: Duration,
     gate: Arc<Gate>,
+    playground: bool,
 }
 
 /// A request at a door beside GraphQL.
@@ -70,9 +71,11 @@ pub(super) struct Visit {
     pub gate: Arc<Gate>,
     /// For the whole of a request; where a door has no such limit, for its body.
     pub timeout: Duration,
+    /// Whether the page at `/` is served.
+    pub playground: bool,
 }
 
-/// What `GET /` says until the playground is built.
+/// What `GET /` says where the playground is switched off.
 const HOME: &str = "SecretHub\n\n\
     The API is GraphQL: POST /graphql with a token as 'Authorization: Bearer TOKEN'.\n\
     The README of the release has a tour, schema.graphql the schema.\n\
@@ -95,7 +98,14 @@ where
         let gate = Arc::new(Gate::new(options.max_concurrent_requests, options.max_bodies_bytes));
         let api = SchemaApi { app: Arc::clone(&app), schema };
         let graphql = GraphqlDoor::new(api, options, Arc::clone(&gate));
-        Self { app, graphql, trusted_proxies, request_timeout, gate }
+        Self { app, graphql, trusted_proxies, request_timeout, gate, playground: true }
+    }
+
+    /// Whether the page at `/` is served; it is unless told otherwise.
+    #[must_use]
+    pub fn with_playground(mut self, playground: bool) -> Self {
+        self.playground = playground;
+        self
     }
 
     /// Answers one request; for tests also without a socket.
@@ -139,6 +149,7 @@ where
             id,
             gate: Arc::clone(&self.gate),
             timeout: self.request_timeout,
+            playground: self.playground,
         }
     }
 }
@@ -162,6 +173,9 @@ where
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     let posts = head.method == Method::POST;
     let only = |allow: &'static str| respond::method_not_allowed(allow, &visit.id);
+    if let Some(file) = playground::find(head.uri.path()).filter(|_| visit.playground) {
+        return if reads { playground::serve(file, &head.headers, &visit.id) } else { only("GET, HEAD") };
+    }
     match head.uri.path() {
         "/livez" if reads => health::live(&visit.id),
         "/readyz" if reads => health::ready(&visit).await,

@@ -1,0 +1,87 @@
+import './workers';
+import '@graphiql/react/style.css';
+import '@graphiql/plugin-doc-explorer/style.css';
+import '@graphiql/plugin-history/style.css';
+import 'graphiql/graphiql.css';
+import './explorer.css';
+import { HISTORY_PLUGIN } from '@graphiql/plugin-history';
+import { useGraphiQL } from '@graphiql/react';
+import type { Fetcher } from '@graphiql/toolkit';
+import { createGraphiQLFetcher } from '@graphiql/toolkit';
+import { GraphiQL } from 'graphiql';
+import { useEffect, useMemo, useState } from 'react';
+import { ApiError } from '../api/errors';
+import { ENDPOINT, post } from '../api/http';
+import { type Session, useSession } from '../session/session';
+import { EXAMPLES } from './examples';
+import { EXAMPLES_PLUGIN } from './examples-plugin';
+import { memoryStorage } from './memory-storage';
+
+const PLUGINS = [EXAMPLES_PLUGIN, HISTORY_PLUGIN];
+/** Those of the tour that are open from the start. */
+const FIRST_TABS = EXAMPLES.filter((example) => example.group === 'Start')
+  .map(({ query, variables }) => ({ query, variables }));
+const NO_SUBSCRIPTIONS = 'This server has no subscriptions, or the token is good for a counted number of requests.';
+
+/** GraphiQL with the caller's token, which it never sees. */
+export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
+  const { session } = useSession();
+  const [storage] = useState(memoryStorage);
+  const fetcher = useMemo(() => (session ? fetcherFor(session) : null), [session]);
+  if (!fetcher) return null;
+  return (
+    <GraphiQL
+      fetcher={fetcher}
+      storage={storage}
+      plugins={PLUGINS}
+      {...(window.innerWidth < 900 ? {} : { visiblePlugin: EXAMPLES_PLUGIN })}
+      defaultTabs={FIRST_TABS}
+      shouldPersistHeaders={false}
+      showPersistHeadersSettings={false}
+      defaultEditorToolsVisibility="variables"
+      inputValueDeprecation
+      schemaDescription
+      forcedTheme={theme}
+      defaultTheme={theme}
+    >
+      <GraphiQL.Logo><></></GraphiQL.Logo>
+      <Legible />
+    </GraphiQL>
+  );
+}
+
+/** The number of a last, empty line would be dimmed beyond reading, and the font that GraphiQL names is not shipped. */
+const LEGIBLE = {
+  wordWrap: 'on',
+  renderFinalNewline: 'on',
+  fontFamily: 'ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace',
+} as const;
+
+/** Long lines are wrapped, so that nothing has to be scrolled sideways to be read. */
+function Legible() {
+  const { queryEditor, variableEditor, responseEditor } = useGraphiQL((state) => ({
+    queryEditor: state.queryEditor,
+    variableEditor: state.variableEditor,
+    responseEditor: state.responseEditor,
+  }));
+  useEffect(() => {
+    for (const editor of [queryEditor, variableEditor, responseEditor]) editor?.updateOptions(LEGIBLE);
+  }, [queryEditor, variableEditor, responseEditor]);
+  return null;
+}
+
+function fetcherFor(session: Session): Fetcher {
+  const send = createGraphiQLFetcher({
+    url: ENDPOINT,
+    enableIncrementalDelivery: false,
+    fetch: (_url, init) => post(String(init?.body), session.token, init),
+    ...(session.socket ? { wsClient: session.socket.client } : {}),
+  });
+  return (params, options) => {
+    const subscribes = options?.documentAST?.definitions.some((definition) =>
+      definition.kind === 'OperationDefinition' && definition.operation === 'subscription'
+      && (!params.operationName || definition.name?.value === params.operationName));
+    if (subscribes && !session.socket) throw new ApiError('UNAVAILABLE', NO_SUBSCRIPTIONS);
+    return send(params, options);
+  };
+}

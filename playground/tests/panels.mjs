@@ -1,0 +1,134 @@
+// Each panel does its work on a server with some secrets, a lease and an audit log; somebody who may do little reads why.
+import assert from 'node:assert/strict';
+import { given, logIn, open, panel, scenario, until } from './harness.mjs';
+
+const api = new URL('/graphql', given.url).href;
+
+await scenario(async (page) => {
+  await logIn(page, given.powerless);
+  await open(page, 'Audit');
+  await panel(page, 'Audit').getByRole('alert').getByText('FORBIDDEN').waitFor();
+  await open(page, 'Secrets');
+  await panel(page, 'Secrets').getByText('No secret here that you may list.').waitFor();
+});
+
+await scenario(async (page, seen) => {
+  await logIn(page);
+  await secrets(page, seen);
+  await leases(page);
+  await audit(page);
+  await explorer(page);
+  await sealing(page);
+  await revokedToken(page);
+});
+
+async function put(page, path, data) {
+  const body = { query: 'mutation($input: PutSecretInput!) { putSecret(input: $input) { secret { version } } }', variables: { input: { path, data } } };
+  const answer = await page.request.post(api, { data: body, headers: { Authorization: `Bearer ${given.token}` } });
+  assert.equal((await answer.json()).errors, undefined);
+}
+
+async function secrets(page, seen) {
+  await open(page, 'Secrets');
+  const list = panel(page, 'Secrets');
+  await list.getByText('50 secrets shown, there are more.').waitFor();
+  await list.getByRole('button', { name: 'Load more' }).click();
+  await list.getByText('61 secrets shown.').waitFor();
+  await list.getByLabel('Prefix').fill('prod.app');
+  await list.getByLabel('Text in path or description').fill('REDIS');
+  await page.keyboard.press('Enter');
+  await list.getByText('1 secret shown.').waitFor();
+
+  // comes by itself, pushed or asked for
+  await put(page, 'prod.app.redis_password', { value: 'x' });
+  await list.getByRole('button', { name: 'prod.app.redis_password' }).waitFor();
+
+  await list.getByRole('button', { name: 'prod.app.redis_url' }).click();
+  const secret = panel(page, 'prod.app.redis_url');
+  await secret.getByText('where the shop keeps its sessions').waitFor();
+  assert.ok(!seen.operations.some((text) => text.includes('RevealSecret')), 'no value is read unasked');
+  await secret.getByRole('button', { name: 'Reveal version 2' }).click();
+  const value = secret.getByLabel('Value');
+  await value.waitFor();
+  assert.deepEqual(await value.textContent(), '{\n  "big": 9007199254740993,\n  "value": "redis://new"\n}', 'digit by digit as it is stored');
+  await secret.getByRole('button', { name: 'Hide' }).click();
+  await value.waitFor({ state: 'detached' });
+  await page.clock.install();
+  await secret.getByRole('button', { name: 'Reveal version 1' }).click();
+  await value.waitFor();
+  await page.clock.fastForward(31_000);
+  await value.waitFor({ state: 'detached' });
+  await page.clock.resume();
+}
+
+async function leases(page) {
+  await open(page, 'Leases');
+  const list = panel(page, 'Leases');
+  const row = list.getByRole('row', { name: /prod\.cache\.main/ });
+  await row.getByText(/^\d+ min|^1 h/).waitFor();
+  await row.getByRole('button', { name: /^Revoke/ }).click();
+  const dialog = page.getByRole('dialog', { name: 'Revoke this lease?' });
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await row.getByRole('button', { name: /^Revoke/ }).click();
+  await dialog.getByRole('button', { name: 'Revoke', exact: true }).click();
+  await dialog.waitFor({ state: 'detached' });
+  await row.waitFor({ state: 'detached' });
+}
+
+async function audit(page) {
+  await open(page, 'Audit');
+  const log = panel(page, 'Audit');
+  await log.getByRole('rowheader', { name: 'lease.revoked' }).first().waitFor();
+  await log.getByRole('button', { name: 'Verify the chain' }).click();
+  await log.getByText(/^Unaltered: every hash, number and signature of \d+ events is right\.$/).waitFor();
+
+  await log.getByLabel('Event types').fill('secret.accessed');
+  await log.getByLabel('Path').fill('prod.app');
+  await page.keyboard.press('Enter');
+  await until('only reads are listed', async () => {
+    const types = await log.getByRole('rowheader').allTextContents();
+    return types.length > 0 && types.every((type) => type === 'secret.accessed');
+  });
+  assert.equal(await log.getByRole('rowheader').count(), 2, 'both values that were revealed');
+
+  await log.getByRole('button', { name: 'Pause' }).click();
+  await log.getByText('Not live').waitFor();
+  await log.getByRole('button', { name: 'Go on' }).click();
+  await log.getByText(/^(Live|Every 5 s)$/).waitFor();
+}
+
+/** An operation of the tour, with its variables, and the documentation of the schema. */
+async function explorer(page) {
+  await open(page, 'Explorer');
+  const tour = page.getByRole('region', { name: 'Tour' });
+  await tour.getByRole('button', { name: 'Create a policy' }).click();
+  await page.getByRole('button', { name: /Execute query/ }).click();
+  await page.getByLabel('Result Window').getByText('"web-read"').waitFor();
+  await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+  await page.getByRole('link', { name: 'Query', exact: true }).or(page.getByText('root types')).first().waitFor();
+}
+
+/** The server is sealed by somebody else: the page says so by itself, and unseals it. */
+async function sealing(page) {
+  const body = { query: 'mutation { seal { status { sealed } } }' };
+  await page.request.post(api, { data: body, headers: { Authorization: `Bearer ${given.token}` } });
+  await page.getByText('The server is sealed and answers nothing but its seal.').waitFor();
+  await page.getByRole('link', { name: 'Unseal it' }).click();
+  for (const share of given.shares.slice(0, 2)) {
+    const field = panel(page, 'Seal').getByLabel('Key share');
+    await field.fill(share);
+    await page.keyboard.press('Enter');
+    await until('the share is taken', async () => (await field.count()) === 0 || (await field.inputValue()) === '');
+  }
+  await panel(page, 'Seal').getByText('Unsealed', { exact: true }).waitFor();
+}
+
+async function revokedToken(page) {
+  await page.getByRole('button', { name: 'Revoke token' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Revoke and log out' }).click();
+  await page.getByText('You are logged out and your token is revoked.').waitFor();
+  const body = { query: '{ me { displayName } }' };
+  const answer = await page.request.post(api, { data: body, headers: { Authorization: `Bearer ${given.token}` } });
+  assert.equal((await answer.json()).errors[0].extensions.code, 'UNAUTHENTICATED');
+}

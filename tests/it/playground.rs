@@ -1,0 +1,178 @@
+//! The page at `/` in a real browser: what people do there works, and what must never happen does not. The scenarios
+//! themselves are in `playground/tests`.
+
+use crate::support::redis::{self, RedisServer};
+use crate::support::server::program;
+use crate::support::{Options, Server, Store, text};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Runs a scenario of `playground/tests` with what it is told.
+async fn scenario(name: &'static str, server: &Server, mut told: Value) {
+    told["url"] = json!(server.address());
+    told["shares"] = json!(server.shares);
+    let told = told.to_string();
+    let ended = tokio::task::spawn_blocking(move || {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground");
+        let mut child = Command::new("node")
+            .arg(format!("tests/{name}.mjs"))
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("node is installed: run tests/run");
+        child.stdin.take().unwrap().write_all(told.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    });
+    let output = ended.await.unwrap();
+    assert!(
+        output.status.success(),
+        "{name}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A server with the Redis engine, initialised and unsealed.
+async fn server() -> Server {
+    let file = program().with_file_name("libsecrethub_engine_redis.so");
+    let bytes = std::fs::read(&file).expect("the plugins are built: run 'cargo build --workspace' first");
+    let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
+    let config = format!(
+        "[graphql]\nintrospection = \"always\"\n[[engines.plugins]]\nfile = {file:?}\nsha256 = \"{hash}\"\n"
+    );
+    let mut server = Server::start(Store::Sqlite, Options { config, ..Options::server() }).await;
+    server.initialize().await;
+    server.unseal().await;
+    server
+}
+
+/// The document of a policy for somebody who may do nothing here.
+fn nothing() -> Value {
+    json!({ "version": 1, "allowed_secrets": ["none"], "allowed_operations": ["list"] })
+}
+
+/// 61 secrets, one of them of two versions and with a number that no double holds.
+async fn put_secrets(server: &Server) {
+    for number in 0..60 {
+        server
+            .put(&server.root, &format!("prod.web.setting_{number:02}"), json!({ "value": number }))
+            .await
+            .ok();
+    }
+    let put = "mutation($data: JSON!) { putSecret(input: { path: \"prod.app.redis_url\", data: $data,
+                 description: \"where the shop keeps its sessions\", metadata: { team: \"shop\" } }) { secret { version } } }";
+    server.as_root(put, json!({ "data": { "value": "redis://old" } })).await.ok();
+    // written by hand: a number in a variable would pass through a double here
+    let put = "mutation { putSecret(input: { path: \"prod.app.redis_url\",
+                 data: { value: \"redis://new\", big: 9007199254740993 } }) { secret { version } } }";
+    server.as_root(put, json!({})).await.ok();
+}
+
+/// A lease on a Redis server, which goes when this value does.
+async fn issue_lease(server: &Server) -> RedisServer {
+    let target = tokio::task::spawn_blocking(RedisServer::start).await.unwrap();
+    let config =
+        json!({ "nodes": [{ "host": "127.0.0.1", "port": target.port() }], "password": redis::PASSWORD });
+    let enable = "mutation($config: JSON!) { enableEngine(input: { name: \"cache\", kind: \"redis\", config: $config }) {
+                    engine { name } } }";
+    server.as_root(enable, json!({ "config": config })).await.ok();
+    let role = "mutation { putEngineRole(input: { path: \"prod.cache.main\", engine: \"cache\",
+                  config: { rules: [\"~app:*\", \"+@read\"] } }) { secret { path } } }";
+    server.as_root(role, json!({})).await.ok();
+    let issue = "mutation { issueCredentials(input: { path: \"prod.cache.main\", ttlSeconds: 3600 }) { lease { leaseId } } }";
+    let issued = server.as_root(issue, json!({})).await.ok();
+    assert!(!text(&issued, "/issueCredentials/lease/leaseId").is_empty());
+    target
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sealed_server_is_unsealed_and_people_log_in() {
+    let mut server = server().await;
+    server.create_policy("nothing", nothing()).await;
+    let role_id = server.create_role("visitor", json!({ "policies": ["nothing"], "ttlSeconds": 15 })).await;
+    let (secret_id, _) = server.generate_secret_id("visitor", json!({})).await;
+    server.restart().await;
+    let told = json!({ "token": server.root, "roleId": role_id, "secretId": secret_id });
+    scenario("entrance", &server, told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_panel_does_its_work() {
+    let server = server().await;
+    put_secrets(&server).await;
+    let target = issue_lease(&server).await;
+    server.create_policy("nothing", nothing()).await;
+    let powerless = server.token_with(&["nothing"], json!({})).await;
+    assert_eq!(target.users().len(), 2);
+    scenario("panels", &server, json!({ "token": server.root, "powerless": powerless })).await;
+    assert_eq!(target.users(), ["default"], "what was revoked on the page is gone from its target");
+}
+
+/// On a socket that the scenario plays itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_pushed_is_shown_and_a_broken_socket_is_taken_up_again() {
+    let server = server().await;
+    put_secrets(&server).await;
+    scenario("live", &server, json!({ "token": server.root })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn axe_finds_nothing_serious() {
+    let server = server().await;
+    put_secrets(&server).await;
+    let _target = issue_lease(&server).await;
+    scenario("access", &server, json!({ "token": server.root })).await;
+}
+
+/// What a door of the page answers, by the headers asked with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_is_served_with_its_policy_and_can_be_switched_off() {
+    let server = Server::dev(Store::Sqlite).await;
+    let page = server.http.get(server.address()).send().await.unwrap();
+    assert_eq!(page.status(), 200);
+    let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(header("cache-control"), "no-cache");
+    let policy = header("content-security-policy");
+    for part in ["default-src 'none'", "script-src 'self';", "connect-src 'self'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe-eval"), "{policy}");
+    assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+    assert_eq!(header("referrer-policy"), "no-referrer");
+    // this client does not take brotli
+    assert!(page.headers().get("content-encoding").is_none());
+    let html = page.text().await.unwrap();
+    let script =
+        html.split("src=\"./").nth(1).and_then(|rest| rest.split('"').next()).expect("the page has a script");
+
+    let script = format!("{}/{script}", server.address());
+    let plain = server.http.get(&script).send().await.unwrap();
+    assert_eq!(plain.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert_eq!(plain.headers()["cache-control"], "public, max-age=31536000, immutable");
+    let plain = plain.bytes().await.unwrap();
+    let packed = server.http.get(&script).header("accept-encoding", "gzip, br").send().await.unwrap();
+    assert_eq!(packed.headers()["content-encoding"], "br");
+    assert!(packed.bytes().await.unwrap().len() * 2 < plain.len());
+    let head = server.http.head(&script).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), head.bytes().await.unwrap().len()), (200, 0));
+    let posted = server.http.post(&script).send().await.unwrap();
+    assert_eq!((posted.status().as_u16(), posted.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
+    let missing =
+        server.http.get(format!("{}/assets/no-such-file.js", server.address())).send().await.unwrap();
+    assert_eq!(missing.status(), 404);
+
+    let environment = vec![("SECRETHUB_LISTENER__PLAYGROUND".to_owned(), "false".to_owned())];
+    let server = Server::start(Store::Sqlite, Options { environment, ..Options::server() }).await;
+    let plain = server.http.get(server.address()).send().await.unwrap();
+    assert_eq!(plain.headers()["content-type"], "text/plain; charset=utf-8");
+    let path = script.rsplit_once("/assets/").unwrap().1;
+    let missing = server.http.get(format!("{}/assets/{path}", server.address())).send().await.unwrap();
+    assert_eq!(missing.status(), 404);
+}
