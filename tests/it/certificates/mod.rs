@@ -2,6 +2,7 @@
 
 mod authorities;
 mod clients;
+mod constraints;
 mod lint;
 pub mod outside;
 mod requests;
