@@ -5,6 +5,7 @@ mod clients;
 mod constraints;
 mod lint;
 pub mod outside;
+mod renewal;
 mod requests;
 mod scene;
 mod tour;
