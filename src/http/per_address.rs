@@ -42,7 +42,7 @@ impl Drop for Counted {
 }
 
 /// A whole /64 of IPv6 is one client's: it may take any address in it.
-fn origin(address: IpAddr) -> IpAddr {
+pub(super) fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
         ip => ip,

@@ -75,7 +75,8 @@ event_types! {
     /// Accounts on the target and leases differ.
     EngineDriftFound = "engine.drift_found",
     EngineDriftHealed = "engine.drift_healed",
-    /// A token was presented that is unknown, expired, revoked, used up or not allowed from this address.
+    /// A token was presented that is unknown, expired, revoked, used up or not allowed from this address, or a client certificate
+    /// that is not taken.
     AuthFailed = "auth.failed",
     /// An agent that came in by its role asks for the certificate that it goes on with.
     AuthAgentBootstrap = "auth.agent_bootstrap",

@@ -1,6 +1,6 @@
 //! Checks that several operations share. Each names the input field in its error.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::cidr::CidrList;
 use serde_json::Value;
 
@@ -19,6 +19,11 @@ pub fn ttl(field: &'static str, seconds: Option<i64>, max: i64) -> Result<Option
         )),
         other => Ok(other),
     }
+}
+
+/// A mistake in what was put in, at the field that the caller knows it by.
+pub fn moved(error: Error, field: &'static str) -> Error {
+    if error.code() == ErrorCode::BadUserInput { error.at_field(field) } else { error }
 }
 
 /// A whole number from 0, where 0 stands for "without limit".

@@ -82,6 +82,13 @@ pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<CertificateRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE id = $1")).bind(id).fetch_optional(c))
 }
 
+/// Those of authorities, oldest first; 1,000 at most.
+pub async fn of_authorities(tx: &mut Tx) -> Result<Vec<CertificateRow>> {
+    on!(tx, c => sqlx::query_as(select!(
+        " WHERE id IN (SELECT id FROM certificate_authorities ORDER BY id LIMIT 1000) ORDER BY id"
+    )).fetch_all(c))
+}
+
 /// By the SHA-256 of the DER, lower-case hex.
 pub async fn by_fingerprint(tx: &mut Tx, fingerprint: &str) -> Result<Option<CertificateRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE fingerprint = $1")).bind(fingerprint).fetch_optional(c))

@@ -6,8 +6,8 @@ use der::asn1::{Ia5String, ObjectIdentifier};
 use ipnet::IpNet;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, CrlDistributionPoint, CustomExtension,
-    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyUsagePurpose, NameConstraints,
-    SerialNumber,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyUsagePurpose,
+    NameConstraints as WrittenConstraints, SerialNumber,
 };
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{AccessDescription, AuthorityInfoAccessSyntax};
@@ -17,7 +17,9 @@ use super::keys::{PublicKey, SigningKey};
 use super::{moment, names};
 use crate::crypto::random;
 use crate::error::{Error, Result};
-use crate::model::certificates::{AltName, CertType, KeyType, MAX_NAMES, Subject, parse_dns};
+use crate::model::certificates::{
+    AltName, CertType, KeyType, MAX_NAMES, NameConstraints, Subject, Subtrees, parse_dns,
+};
 
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
 const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
@@ -51,6 +53,23 @@ pub struct CaProfile {
     pub excluded_ips: Vec<IpNet>,
 }
 
+impl CaProfile {
+    /// What it lets be below it.
+    #[must_use]
+    pub fn constraints(&self) -> NameConstraints {
+        let subtrees = |dns: &[String], ips: &[IpNet]| Subtrees {
+            dns: dns.to_vec(),
+            ips: ips.iter().map(|range| (*range).into()).collect(),
+            ..Subtrees::default()
+        };
+        NameConstraints {
+            permitted: subtrees(&self.permitted_dns, &self.permitted_ips),
+            excluded: subtrees(&self.excluded_dns, &self.excluded_ips),
+            unusable: false,
+        }
+    }
+}
+
 /// Where relying parties find what belongs to the issuer. A self-signed root has none.
 #[derive(Debug, Clone, Default)]
 pub struct Urls {
@@ -79,7 +98,7 @@ pub fn self_signed(profile: &Profile, key: &SigningKey) -> Result<Vec<u8>> {
 
 /// A certificate (DER) for this key by this issuer.
 ///
-/// That it ends no later than its issuer, and that its names are within the issuer's constraints, is not checked here.
+/// That it ends no later than its issuer, and that its names are within the constraints of all above it, is not checked here.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` at the part of the profile that cannot be; at `maxPathLength` if the issuer may have no authority below it.
@@ -151,7 +170,7 @@ fn authority(params: &mut CertificateParams, ca: &CaProfile) -> Result<()> {
         Some(length) => BasicConstraints::Constrained(length),
         None => BasicConstraints::Unconstrained,
     });
-    let constraints = NameConstraints {
+    let constraints = WrittenConstraints {
         permitted_subtrees: subtrees("permittedDns", &ca.permitted_dns, &ca.permitted_ips)?,
         excluded_subtrees: subtrees("excludedDns", &ca.excluded_dns, &ca.excluded_ips)?,
     };

@@ -6,16 +6,16 @@ use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
-    SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages,
+    NameConstraints as NameConstraintsExtension, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::time::Time;
 
 use super::keys::PublicKey;
-use super::{der_bounds, names, pem, signatures};
+use super::{constraints, der_bounds, names, pem, signatures};
 use crate::crypto::primitives::sha256;
 use crate::error::{Error, Result};
-use crate::model::certificates::{KeyType, parse_serial};
+use crate::model::certificates::{KeyType, NameConstraints, parse_serial};
 
 /// The most bytes of a chain as PEM, and of one certificate.
 pub const MAX_PEM: usize = 64 * 1024;
@@ -50,6 +50,8 @@ pub struct Facts {
     pub issuer_der: Vec<u8>,
     pub key_id: Option<Vec<u8>>,
     pub authority_key_id: Option<Vec<u8>>,
+    /// Which names may be below it.
+    pub constraints: Option<NameConstraints>,
 }
 
 impl Facts {
@@ -83,6 +85,7 @@ impl Facts {
             issuer_der: names::to_der(&tbs.issuer)?,
             key_id: None,
             authority_key_id: None,
+            constraints: None,
         };
         let extensions = tbs.extensions.as_deref().unwrap_or_default();
         for (index, extension) in extensions.iter().enumerate() {
@@ -102,6 +105,7 @@ impl Facts {
         const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
         const SUBJECT_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.14");
         const AUTHORITY_KEY_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
+        const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.30");
         match kind {
             BASIC_CONSTRAINTS => {
                 let constraints = decoded::<BasicConstraints>(der)?;
@@ -120,6 +124,9 @@ impl Facts {
             }
             SUBJECT_ALT_NAME => {
                 self.names = decoded::<SubjectAltName>(der)?.0.iter().map(names::show_alt_name).collect();
+            }
+            NAME_CONSTRAINTS => {
+                self.constraints = Some(constraints::read(&decoded::<NameConstraintsExtension>(der)?)?);
             }
             SUBJECT_KEY_ID => self.key_id = Some(decoded::<SubjectKeyIdentifier>(der)?.0.into_bytes()),
             AUTHORITY_KEY_ID => {

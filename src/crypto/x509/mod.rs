@@ -8,6 +8,8 @@
 //! * [`request`]: certification requests (PKCS#10, RFC 2986);
 //! * [`certificate`]: certificates that are written (RFC 5280);
 //! * [`issuer`]: an authority that signs them;
+//! * [`constraints`]: which names it may certify;
+//! * [`chain`]: what it and those above it leave to what is below;
 //! * [`facts`]: certificates that are read;
 //! * [`crl`]: revocation lists (RFC 5280, section 5);
 //! * [`ocsp`]: questions about revocation and their answers (RFC 6960).
@@ -16,6 +18,8 @@
 //! aws-lc, the library that TLS uses too.
 
 pub mod certificate;
+pub mod chain;
+pub mod constraints;
 pub mod crl;
 pub mod der_bounds;
 pub mod facts;

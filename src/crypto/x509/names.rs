@@ -46,7 +46,7 @@ pub fn read_subject(name: &Name) -> Result<Option<Subject>, String> {
         if all.next().is_some() {
             return Err(format!("the subject of the request has more than one {what}: ask for one"));
         }
-        match directory_text(attribute) {
+        match directory_text_of(attribute) {
             Some(text) => Ok(Some(text.to_owned())),
             None => Err(format!("the {what} of the request is to be a UTF8String or PrintableString")),
         }
@@ -65,7 +65,8 @@ pub(super) fn attributes(name: &Name) -> impl Iterator<Item = &AttributeTypeAndV
     name.0.iter().flat_map(|part| part.0.iter())
 }
 
-fn directory_text(attribute: &AttributeTypeAndValue) -> Option<&str> {
+/// The text of an attribute in one of the strings that names are written in.
+pub(super) fn directory_text_of(attribute: &AttributeTypeAndValue) -> Option<&str> {
     match attribute.value.tag() {
         Tag::Utf8String => Utf8StringRef::try_from(&attribute.value).ok().map(|text| text.as_str()),
         Tag::PrintableString => PrintableStringRef::try_from(&attribute.value).ok().map(|text| text.as_str()),
@@ -76,7 +77,7 @@ fn directory_text(attribute: &AttributeTypeAndValue) -> Option<&str> {
 /// The text of the first attribute of a kind, whatever string it is in.
 pub(super) fn text_of(name: &Name, kind: ObjectIdentifier) -> Option<String> {
     let attribute = attributes(name).find(|attribute| attribute.oid == kind)?;
-    directory_text(attribute).map(str::to_owned)
+    directory_text_of(attribute).map(str::to_owned)
 }
 
 /// The name of an authority as rcgen will write it as that of the issuer, if that comes out as the same bytes: names of issuers are
@@ -94,8 +95,8 @@ pub fn rewritable(name: &Name) -> Option<DistinguishedName> {
             return None;
         }
         let value = match attribute.value.tag() {
-            Tag::Utf8String => DnValue::Utf8String(directory_text(attribute)?.to_owned()),
-            Tag::PrintableString => DnValue::PrintableString(directory_text(attribute)?.try_into().ok()?),
+            Tag::Utf8String => DnValue::Utf8String(directory_text_of(attribute)?.to_owned()),
+            Tag::PrintableString => DnValue::PrintableString(directory_text_of(attribute)?.try_into().ok()?),
             Tag::Ia5String => {
                 let text = Ia5StringRef::try_from(&attribute.value).ok()?;
                 DnValue::Ia5String(text.as_str().try_into().ok()?)

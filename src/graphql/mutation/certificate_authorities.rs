@@ -1,15 +1,13 @@
-//! Making and changing authorities, and the roles by which they issue.
+//! Making and changing authorities.
 
 use super::certificates::CertificatePayload;
-use crate::error::Error;
 use crate::graphql::ids::uuid_at;
-use crate::graphql::result::{AtArgument, Failure, Result, op};
-use crate::graphql::scalars::{Json, Path};
-use crate::graphql::types::certificates::{CertificateAuthority, CertificateRole, CertificateType, KeyType};
-use crate::model::certificates::{RoleRules, Subject};
+use crate::graphql::result::{AtArgument, Result, op};
+use crate::graphql::types::certificate_authorities::CertificateAuthority;
+use crate::graphql::types::certificates::KeyType;
+use crate::model::certificates::Subject;
 use crate::service::certificates::{self, AuthorityInput, AuthorityUpdate, ImportInput};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 #[derive(Default)]
@@ -46,7 +44,7 @@ impl AuthorityMutation {
         #[graphql(desc = "What it is to be; what its certificate says is up to who signs it.")]
         input: RequestIntermediateCaInput,
     ) -> Result<RequestIntermediateCaPayload> {
-        let wanted = input.authority();
+        let wanted = authority(input.subject, AuthorityBounds::default());
         let (id, csr_pem) = certificates::request_intermediate(op(ctx)?, &wanted).await.at_input()?;
         Ok(RequestIntermediateCaPayload { request_id: id.into(), csr_pem })
     }
@@ -95,52 +93,65 @@ impl AuthorityMutation {
         let view = certificates::update(op(ctx)?, &asked).await.at_input()?;
         Ok(CertificateAuthorityPayload { authority: view.into() })
     }
+}
 
-    /// Sets what may be issued at a path, all of it. Needs administration of `certificates`.
-    async fn put_certificate_role(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The path, and what is issued there.")] input: CertificateRoleInput,
-    ) -> Result<CertificateRolePayload> {
-        let role = certificates::put_role(op(ctx)?, &input.role()?).await.at_input()?;
-        Ok(CertificateRolePayload { role: role.into() })
-    }
+/// Whose an authority's certificate is.
+#[derive(InputObject)]
+struct AuthoritySubject {
+    /// Its common name, 1 to 64 characters.
+    common_name: String,
+    /// The organisation in its subject.
+    organization: Option<String>,
+    /// The organisational unit in its subject.
+    organizational_unit: Option<String>,
+    /// The kind of its key; `EC_P256` if left out.
+    key_type: Option<KeyType>,
+}
 
-    /// Removes a certificate role. What it issued stays valid, but cannot be renewed. Needs administration of `certificates`.
-    async fn delete_certificate_role(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which role.")] input: DeleteCertificateRoleInput,
-    ) -> Result<DeleteCertificateRolePayload> {
-        let path = input.path.at("input.path")?;
-        certificates::delete_role(op(ctx)?, &path).await.at_input()?;
-        Ok(DeleteCertificateRolePayload { path: (&path).into() })
+/// What may be below an authority.
+#[derive(InputObject, Default)]
+struct AuthorityBounds {
+    /// How many authorities may follow below it, fewer than below the one above. If left out, as many as that one leaves, or any number.
+    max_path_length: Option<i32>,
+    /// Domains that names below it must be of, within those that the authority above permits; any of those if left out.
+    permitted_dns_domains: Option<Vec<String>>,
+    /// Domains that no name below it may be of.
+    excluded_dns_domains: Option<Vec<String>>,
+    /// Addresses that names below it must be of, in CIDR notation, within those that the authority above permits; any of those if left
+    /// out.
+    permitted_ip_ranges: Option<Vec<String>>,
+    /// Addresses that no name below it may be of.
+    excluded_ip_ranges: Option<Vec<String>>,
+}
+
+fn authority(subject: AuthoritySubject, bounds: AuthorityBounds) -> AuthorityInput {
+    AuthorityInput {
+        subject: Subject {
+            common_name: subject.common_name,
+            organization: subject.organization,
+            organizational_unit: subject.organizational_unit,
+        },
+        key_type: subject.key_type.unwrap_or(KeyType::EcP256).into(),
+        ttl_seconds: None,
+        max_path_length: bounds.max_path_length.map(Into::into),
+        permitted_dns: bounds.permitted_dns_domains.unwrap_or_default(),
+        excluded_dns: bounds.excluded_dns_domains.unwrap_or_default(),
+        permitted_ips: bounds.permitted_ip_ranges.unwrap_or_default(),
+        excluded_ips: bounds.excluded_ip_ranges.unwrap_or_default(),
+        issuer_serial: None,
+        make_default: false,
     }
 }
 
 /// A root authority.
 #[derive(InputObject)]
 struct CreateRootCaInput {
-    /// Its common name, 1 to 64 characters.
-    common_name: String,
-    /// The kind of its key; `EC_P256` if left out.
-    key_type: Option<KeyType>,
+    #[graphql(flatten)]
+    subject: AuthoritySubject,
     /// How long it is valid, in seconds; 3650 days if left out, and at most.
     ttl_seconds: Option<i32>,
-    /// The organisation in its subject.
-    organization: Option<String>,
-    /// The organisational unit in its subject.
-    organizational_unit: Option<String>,
-    /// How many authorities may follow below it; any number if left out.
-    max_path_length: Option<i32>,
-    /// Domains that names below it must be of; any if left out.
-    permitted_dns_domains: Option<Vec<String>>,
-    /// Domains that no name below it may be of.
-    excluded_dns_domains: Option<Vec<String>>,
-    /// Addresses that names below it must be of, in CIDR notation; any if left out.
-    permitted_ip_ranges: Option<Vec<String>>,
-    /// Addresses that no name below it may be of.
-    excluded_ip_ranges: Option<Vec<String>>,
+    #[graphql(flatten)]
+    bounds: AuthorityBounds,
     /// Whether it becomes the default authority.
     #[graphql(default_with = "Some(false)")]
     make_default: Option<bool>,
@@ -149,20 +160,9 @@ struct CreateRootCaInput {
 impl CreateRootCaInput {
     fn authority(self) -> AuthorityInput {
         AuthorityInput {
-            subject: Subject {
-                common_name: self.common_name,
-                organization: self.organization,
-                organizational_unit: self.organizational_unit,
-            },
-            key_type: self.key_type.unwrap_or(KeyType::EcP256).into(),
             ttl_seconds: self.ttl_seconds.map(Into::into),
-            max_path_length: self.max_path_length.map(Into::into),
-            permitted_dns: self.permitted_dns_domains.unwrap_or_default(),
-            excluded_dns: self.excluded_dns_domains.unwrap_or_default(),
-            permitted_ips: self.permitted_ip_ranges.unwrap_or_default(),
-            excluded_ips: self.excluded_ip_ranges.unwrap_or_default(),
-            issuer_serial: None,
             make_default: self.make_default.unwrap_or(false),
+            ..authority(self.subject, self.bounds)
         }
     }
 }
@@ -172,26 +172,12 @@ impl CreateRootCaInput {
 struct CreateIntermediateCaInput {
     /// The authority above it; the default if left out.
     issuer_serial_number: Option<String>,
-    /// Its common name, 1 to 64 characters.
-    common_name: String,
-    /// The kind of its key; `EC_P256` if left out.
-    key_type: Option<KeyType>,
+    #[graphql(flatten)]
+    subject: AuthoritySubject,
     /// How long it is valid, in seconds; 1825 days if left out, or as long as the authority above.
     ttl_seconds: Option<i32>,
-    /// The organisation in its subject.
-    organization: Option<String>,
-    /// The organisational unit in its subject.
-    organizational_unit: Option<String>,
-    /// How many authorities may follow below it; fewer than below the authority above.
-    max_path_length: Option<i32>,
-    /// Domains that names below it must be of; any if left out.
-    permitted_dns_domains: Option<Vec<String>>,
-    /// Domains that no name below it may be of.
-    excluded_dns_domains: Option<Vec<String>>,
-    /// Addresses that names below it must be of, in CIDR notation; any if left out.
-    permitted_ip_ranges: Option<Vec<String>>,
-    /// Addresses that no name below it may be of.
-    excluded_ip_ranges: Option<Vec<String>>,
+    #[graphql(flatten)]
+    bounds: AuthorityBounds,
     /// Whether it becomes the default authority.
     #[graphql(default_with = "Some(false)")]
     make_default: Option<bool>,
@@ -200,20 +186,10 @@ struct CreateIntermediateCaInput {
 impl CreateIntermediateCaInput {
     fn authority(self) -> AuthorityInput {
         AuthorityInput {
-            subject: Subject {
-                common_name: self.common_name,
-                organization: self.organization,
-                organizational_unit: self.organizational_unit,
-            },
-            key_type: self.key_type.unwrap_or(KeyType::EcP256).into(),
-            ttl_seconds: self.ttl_seconds.map(Into::into),
-            max_path_length: self.max_path_length.map(Into::into),
-            permitted_dns: self.permitted_dns_domains.unwrap_or_default(),
-            excluded_dns: self.excluded_dns_domains.unwrap_or_default(),
-            permitted_ips: self.permitted_ip_ranges.unwrap_or_default(),
-            excluded_ips: self.excluded_ip_ranges.unwrap_or_default(),
             issuer_serial: self.issuer_serial_number,
+            ttl_seconds: self.ttl_seconds.map(Into::into),
             make_default: self.make_default.unwrap_or(false),
+            ..authority(self.subject, self.bounds)
         }
     }
 }
@@ -221,35 +197,8 @@ impl CreateIntermediateCaInput {
 /// An authority that one outside this installation is to sign.
 #[derive(InputObject)]
 struct RequestIntermediateCaInput {
-    /// Its common name, 1 to 64 characters.
-    common_name: String,
-    /// The kind of its key; `EC_P256` if left out.
-    key_type: Option<KeyType>,
-    /// The organisation in its subject.
-    organization: Option<String>,
-    /// The organisational unit in its subject.
-    organizational_unit: Option<String>,
-}
-
-impl RequestIntermediateCaInput {
-    fn authority(self) -> AuthorityInput {
-        AuthorityInput {
-            subject: Subject {
-                common_name: self.common_name,
-                organization: self.organization,
-                organizational_unit: self.organizational_unit,
-            },
-            key_type: self.key_type.unwrap_or(KeyType::EcP256).into(),
-            ttl_seconds: None,
-            max_path_length: None,
-            permitted_dns: Vec::new(),
-            excluded_dns: Vec::new(),
-            permitted_ips: Vec::new(),
-            excluded_ips: Vec::new(),
-            issuer_serial: None,
-            make_default: false,
-        }
-    }
+    #[graphql(flatten)]
+    subject: AuthoritySubject,
 }
 
 /// The certificate that an outside authority has signed.
@@ -292,115 +241,6 @@ struct UpdateCertificateAuthorityInput {
     enabled: Option<bool>,
 }
 
-/// What may be issued at a path. Whatever is left out is not allowed.
-#[derive(InputObject)]
-struct CertificateRoleInput {
-    /// Where policies allow its use.
-    path: Path,
-    /// The authority that signs; the default at the time if left out.
-    issuer_serial_number: Option<String>,
-    /// The kinds of certificates: servers', agents' and applications'.
-    cert_types: Vec<CertificateType>,
-    /// The kinds of keys; `EC_P256`, `EC_P384` and `ED25519` if left out.
-    key_types: Option<Vec<KeyType>>,
-    /// The domains that names may be of, in lower case.
-    allowed_domains: Option<Vec<String>>,
-    /// Whether those domains themselves may be names.
-    #[graphql(default_with = "Some(false)")]
-    allow_bare_domains: Option<bool>,
-    /// Whether names below them may be.
-    #[graphql(default_with = "Some(false)")]
-    allow_subdomains: Option<bool>,
-    /// Whether names may begin with `*.`.
-    #[graphql(default_with = "Some(false)")]
-    allow_wildcards: Option<bool>,
-    /// The addresses that may be names, in CIDR notation.
-    allowed_ip_ranges: Option<Vec<String>>,
-    /// The URIs that may be names; `*` stands for any characters.
-    allowed_uris: Option<Vec<String>>,
-    /// Common names beside allowed DNS names and the entity's id; `*` stands for any characters.
-    allowed_common_names: Option<Vec<String>>,
-    /// The entities that may be bound; `*` stands for any characters. The caller's own only if left out.
-    allowed_entity_ids: Option<Vec<String>>,
-    /// Whether names are taken from the CSR if the request gives none.
-    #[graphql(default_with = "Some(true)")]
-    use_csr_names: Option<bool>,
-    /// The organisation in every subject.
-    organization: Option<String>,
-    /// The organisational unit in every subject.
-    organizational_unit: Option<String>,
-    /// The lifetime if none is asked for, in seconds; 30 days if left out.
-    ttl_seconds: Option<i32>,
-    /// The longest lifetime, in seconds; 30 days, or `ttlSeconds` if that is more.
-    max_ttl_seconds: Option<i32>,
-    /// Whether its certificates can be renewed by their holders.
-    #[graphql(default_with = "Some(true)")]
-    renewable: Option<bool>,
-    /// Whether each request waits for approval by who administers `certificates`.
-    #[graphql(default_with = "Some(false)")]
-    requires_approval: Option<bool>,
-    /// Whether it issues at the moment.
-    #[graphql(default_with = "Some(true)")]
-    enabled: Option<bool>,
-    /// What it is for, for people.
-    description: Option<String>,
-    /// Labels of the client's own: a JSON object, up to 16 KiB.
-    metadata: Option<Json>,
-}
-
-impl CertificateRoleInput {
-    fn role(self) -> Result<certificates::CertificateRole> {
-        let keys = self.key_types.unwrap_or_else(|| vec![KeyType::EcP256, KeyType::EcP384, KeyType::Ed25519]);
-        let ranges = self.allowed_ip_ranges.unwrap_or_default();
-        if self.cert_types.len() > 10 || keys.len() > 10 {
-            return Err(Error::bad_input("input.certTypes", "name each kind once").into());
-        }
-        Ok(certificates::CertificateRole {
-            path: self.path.at("input.path")?,
-            issuer_serial: self.issuer_serial_number,
-            rules: RoleRules {
-                cert_types: self.cert_types.into_iter().map(Into::into).collect(),
-                key_types: keys.into_iter().map(Into::into).collect(),
-                allowed_domains: self.allowed_domains.unwrap_or_default(),
-                allow_bare_domains: self.allow_bare_domains.unwrap_or(false),
-                allow_subdomains: self.allow_subdomains.unwrap_or(false),
-                allow_wildcards: self.allow_wildcards.unwrap_or(false),
-                allowed_ip_ranges: parse_ranges(&ranges)?,
-                allowed_uris: self.allowed_uris.unwrap_or_default(),
-                allowed_common_names: self.allowed_common_names.unwrap_or_default(),
-                allowed_entity_ids: self.allowed_entity_ids.unwrap_or_default(),
-                use_csr_names: self.use_csr_names.unwrap_or(true),
-                organization: self.organization,
-                organizational_unit: self.organizational_unit,
-            },
-            ttl_seconds: self.ttl_seconds.map(Into::into),
-            max_ttl_seconds: self.max_ttl_seconds.map(Into::into),
-            renewable: self.renewable.unwrap_or(true),
-            requires_approval: self.requires_approval.unwrap_or(false),
-            enabled: self.enabled.unwrap_or(true),
-            description: self.description,
-            metadata: self.metadata.map(|json| json.0),
-        })
-    }
-}
-
-fn parse_ranges(texts: &[String]) -> Result<Vec<IpNet>> {
-    let parse = |(index, text): (usize, &String)| {
-        text.parse::<IpNet>().map(|range| range.trunc()).map_err(|_| {
-            let field = format!("input.allowedIpRanges[{index}]");
-            Failure(Error::bad_input(field, "write a range such as 10.0.0.0/8"))
-        })
-    };
-    texts.iter().enumerate().map(parse).collect()
-}
-
-/// Which certificate role to remove.
-#[derive(InputObject)]
-struct DeleteCertificateRoleInput {
-    /// The path of the role.
-    path: Path,
-}
-
 /// A request of an authority that waits for an outside signature.
 #[derive(SimpleObject)]
 struct RequestIntermediateCaPayload {
@@ -415,18 +255,4 @@ struct RequestIntermediateCaPayload {
 struct CertificateAuthorityPayload {
     /// The authority as it is now.
     authority: CertificateAuthority,
-}
-
-/// A certificate role that was stored.
-#[derive(SimpleObject)]
-struct CertificateRolePayload {
-    /// The role as it is now.
-    role: CertificateRole,
-}
-
-/// A certificate role that was removed.
-#[derive(SimpleObject)]
-struct DeleteCertificateRolePayload {
-    /// The path that the role was at.
-    path: Path,
 }

@@ -3,9 +3,8 @@
 use crate::graphql::ids::uuid_at;
 use crate::graphql::result::{AtArgument, Result, op};
 use crate::graphql::scalars::Path;
-use crate::graphql::types::certificates::{
-    Certificate, CertificateType, Enrollment, KeyType, RevocationReason,
-};
+use crate::graphql::types::certificates::{Certificate, CertificateType, KeyType, RevocationReason};
+use crate::graphql::types::enrollments::Enrollment;
 use crate::graphql::types::tokens::LoginPayload;
 use crate::service::certificates::{self, CertificateWish, Issued};
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
@@ -28,8 +27,9 @@ impl CertificateMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The CSR, and what it is to become.")] input: SignCertificateInput,
     ) -> Result<CertificatePayload> {
-        let csr_pem = input.csr_pem.clone();
-        let issued = certificates::sign(op(ctx)?, &input.wish()?, &csr_pem).await.at_input()?;
+        let max_path_length = input.max_path_length.map(Into::into);
+        let wish = CertificateWish { max_path_length, ..input.wish.wish()? };
+        let issued = certificates::sign(op(ctx)?, &wish, &input.csr_pem).await.at_input()?;
         Ok(match issued {
             Issued::Certificate(view) => CertificatePayload::of(*view),
             Issued::Waiting(view) => {
@@ -45,7 +45,7 @@ impl CertificateMutation {
         #[graphql(desc = "What it is to be.")] input: IssueCertificateInput,
     ) -> Result<IssueCertificatePayload> {
         let key_type = input.key_type.unwrap_or(KeyType::EcP256).into();
-        let issued = certificates::issue(op(ctx)?, &input.wish()?, key_type).await.at_input()?;
+        let issued = certificates::issue(op(ctx)?, &input.wish.wish()?, key_type).await.at_input()?;
         Ok(IssueCertificatePayload {
             certificate: issued.certificate.into(),
             private_key_pem: issued.private_key_pem.to_string(),
@@ -99,66 +99,26 @@ impl CertificateMutation {
     }
 }
 
-/// A CSR, and what it is to become.
+/// What a certificate is to be.
 #[derive(InputObject)]
-struct SignCertificateInput {
-    /// The authority that signs; the role's, or the default if left out.
-    issuer_serial_number: Option<String>,
-    /// The CSR, PEM, up to 64 KiB. Its signature is checked; of its extensions nothing counts but the alternative names.
-    csr_pem: String,
-    /// What the certificate is for.
-    cert_type: CertificateType,
-    /// The path of the role to sign by; without one the caller has to administer `certificates`.
-    role: Option<Path>,
-    /// In place of the CSR's.
-    common_name: Option<String>,
-    /// In place of the CSR's: names such as `DNS:web.example`, `IP:10.0.0.1` and `URI:spiffe://prod/web`, at most 100.
-    names: Option<Vec<String>>,
-    /// The agent, application or administrator that it is bound to; by a role, the caller's own if left out.
-    entity_id: Option<String>,
-    /// How long it is valid, in seconds; the role's default, or 90 days (an authority 1825) without a role.
-    ttl_seconds: Option<i32>,
-    /// Of an intermediate authority: how many authorities may follow below it.
-    max_path_length: Option<i32>,
-}
-
-impl SignCertificateInput {
-    fn wish(self) -> Result<CertificateWish> {
-        Ok(CertificateWish {
-            role: self.role.map(|path| path.at("input.role")).transpose()?,
-            issuer_serial: self.issuer_serial_number,
-            cert_type: self.cert_type.into(),
-            common_name: self.common_name,
-            names: self.names,
-            entity_id: self.entity_id,
-            ttl_seconds: self.ttl_seconds.map(Into::into),
-            max_path_length: self.max_path_length.map(Into::into),
-        })
-    }
-}
-
-/// A certificate to issue with a new key.
-#[derive(InputObject)]
-struct IssueCertificateInput {
+struct WishFields {
     /// The authority that signs; the role's, or the default if left out.
     issuer_serial_number: Option<String>,
     /// What the certificate is for.
     cert_type: CertificateType,
     /// The path of the role to issue by; without one the caller has to administer `certificates`.
     role: Option<Path>,
-    /// The common name; the entity's if left out.
+    /// The common name, in place of the CSR's if there is one; that, or else the entity's, if left out.
     common_name: Option<String>,
-    /// Names such as `DNS:web.example`, `IP:10.0.0.1` and `URI:spiffe://prod/web`, at most 100.
+    /// Names such as `DNS:web.example`, `IP:10.0.0.1` and `URI:spiffe://prod/web`, at most 100, in place of the CSR's if there is one.
     names: Option<Vec<String>>,
     /// The agent, application or administrator that it is bound to; by a role, the caller's own if left out.
     entity_id: Option<String>,
-    /// The kind of key to make; `EC_P256` if left out.
-    key_type: Option<KeyType>,
-    /// How long it is valid, in seconds; the role's default, or 90 days without a role.
+    /// How long it is valid, in seconds; the role's default, or 90 days (an authority 1825) without a role.
     ttl_seconds: Option<i32>,
 }
 
-impl IssueCertificateInput {
+impl WishFields {
     fn wish(self) -> Result<CertificateWish> {
         Ok(CertificateWish {
             role: self.role.map(|path| path.at("input.role")).transpose()?,
@@ -171,6 +131,26 @@ impl IssueCertificateInput {
             max_path_length: None,
         })
     }
+}
+
+/// A CSR, and what it is to become.
+#[derive(InputObject)]
+struct SignCertificateInput {
+    /// The CSR, PEM, up to 64 KiB. Its signature is checked; of its extensions nothing counts but the alternative names.
+    csr_pem: String,
+    #[graphql(flatten)]
+    wish: WishFields,
+    /// Of an intermediate authority: how many authorities may follow below it.
+    max_path_length: Option<i32>,
+}
+
+/// A certificate to issue with a new key.
+#[derive(InputObject)]
+struct IssueCertificateInput {
+    #[graphql(flatten)]
+    wish: WishFields,
+    /// The kind of key to make; `EC_P256` if left out.
+    key_type: Option<KeyType>,
 }
 
 /// The new key for a certificate that is there.

@@ -1,6 +1,7 @@
 //! What can be changed, one file per noun. Each mutation takes one `input` and returns one payload.
 
 mod certificate_authorities;
+mod certificate_roles;
 mod certificates;
 mod engines;
 mod leases;
@@ -25,5 +26,6 @@ pub struct MutationRoot(
     engines::EngineMutation,
     leases::LeaseMutation,
     certificate_authorities::AuthorityMutation,
+    certificate_roles::CertificateRoleMutation,
     certificates::CertificateMutation,
 );

@@ -4,9 +4,10 @@ use crate::graphql::ids::uuid_at;
 use crate::graphql::pages::{Page, forward};
 use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{DateTime, Path};
-use crate::graphql::types::certificates::{
-    Certificate, CertificateAuthority, CertificateRole, CertificateType, Enrollment, EnrollmentState,
-};
+use crate::graphql::types::certificate_authorities::CertificateAuthority;
+use crate::graphql::types::certificate_roles::CertificateRole;
+use crate::graphql::types::certificates::{Certificate, CertificateType};
+use crate::graphql::types::enrollments::{Enrollment, EnrollmentState};
 use crate::service::certificates::{self, ListFilter};
 use async_graphql::{Context, ID, InputObject, Object};
 

@@ -1,9 +1,12 @@
 //! The types that clients see, one file per noun.
 
 pub mod audit;
+pub mod certificate_authorities;
+pub mod certificate_roles;
 pub mod certificates;
 pub mod codes;
 pub mod engines;
+pub mod enrollments;
 pub mod leases;
 pub mod policies;
 pub mod roles;

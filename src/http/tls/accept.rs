@@ -1,21 +1,28 @@
 //! From a new connection to one whose client is known.
 
+use super::verifier::{self, SHOWN, Shown};
 use super::{ClientCertificates, Tls};
+use crate::crypto::primitives::sha256;
 use crate::service::certificates::PeerCertificate;
-use crate::service::certificates::trust::Refused;
+use crate::service::certificates::trust::{Refusal, Refused};
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// For the store to say who a certificate belongs to.
+/// For the store to say who a certificate belongs to, and to record a refusal.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Certificates looked up at a time: a storm of connections must leave the store to the requests.
 pub(super) const MOST_ADMITTING: usize = 32;
+/// A refused client may send its request meanwhile. So much of it is read before the connection goes, which would otherwise be reset,
+/// and with it what the client is told.
+const LINGER: Duration = Duration::from_millis(500);
+const MOST_LINGERING: u64 = 64 * 1024;
 
 /// A connection that may be served.
 pub struct Accepted<S> {
@@ -25,8 +32,8 @@ pub struct Accepted<S> {
 }
 
 impl Tls {
-    /// Shakes hands and decides on the client's certificate, also that of a resumed session. `None`: there is nobody to serve, and
-    /// the log says why. The caller bounds the time.
+    /// Shakes hands and decides on the client's certificate, also that of a resumed session. `None`: there is nobody to serve; a
+    /// certificate that was refused is recorded with the reason. The caller bounds the time.
     pub async fn accept<S>(&self, stream: S, address: SocketAddr) -> Option<Accepted<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -35,24 +42,43 @@ impl Tls {
             tracing::debug!(%address, "closed: a client certificate is required, and there is no authority");
             return None;
         };
-        let mut stream = match TlsAcceptor::from(config).accept(stream).await {
+        let shown = Arc::new(Mutex::new(Shown::default()));
+        let handshake = TlsAcceptor::from(config).accept(stream).into_fallible();
+        let mut stream = match SHOWN.scope(Arc::clone(&shown), handshake).await {
             Ok(stream) => stream,
-            Err(error) => {
+            Err((error, stream)) => {
                 tracing::debug!(%address, error = %error, "a TLS handshake failed");
+                let shown = *shown.lock();
+                if let Some(reason) = verifier::reason(&error, shown) {
+                    self.refuse(address, reason, shown.fingerprint).await;
+                    end(stream, address).await;
+                }
                 return None;
             }
         };
         let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+        let fingerprint = leaf.as_ref().map(|leaf| sha256(leaf));
         match self.decide(leaf).await {
-            Ok(certificate) => Some(Accepted { stream, certificate: certificate.map(Arc::new) }),
-            Err(refused) => {
-                report(address, &refused);
-                if let Err(error) = stream.shutdown().await {
-                    tracing::debug!(%address, error = %error, "a refused connection broke off");
+            Ok(certificate) => return Some(Accepted { stream, certificate: certificate.map(Arc::new) }),
+            Err(Refused::Because(reason)) => self.refuse(address, reason, fingerprint).await,
+            Err(Refused::Revoked(reason)) => {
+                if let Some(fingerprint) = fingerprint {
+                    self.revoked.remember(fingerprint);
                 }
-                None
+                self.refuse(address, reason, fingerprint).await;
+            }
+            Err(Refused::Unknown(error)) => {
+                let context = error.log_context().unwrap_or_default();
+                tracing::warn!(
+                    %address,
+                    error = %error,
+                    context,
+                    "a client certificate could not be looked up, and the connection was closed"
+                );
             }
         }
+        end(&mut stream, address).await;
+        None
     }
 
     async fn decide(
@@ -75,21 +101,34 @@ impl Tls {
             Err(_) => Err(Refused::Unknown(super::too_late())),
         }
     }
+
+    /// Puts a refusal on the record, unless there are too many.
+    async fn refuse(&self, address: SocketAddr, reason: &'static str, fingerprint: Option<[u8; 32]>) {
+        let Some(unrecorded) = self.refusals.enter(address.ip(), self.clock.now()) else {
+            tracing::debug!(%address, reason, "a client certificate was refused");
+            return;
+        };
+        tracing::info!(%address, reason, "a client certificate was refused, and the connection closed");
+        let refusal = Refusal { address: address.ip(), reason, fingerprint, unrecorded };
+        let recorded = timeout(PATIENCE, self.keeper.refused(refusal)).await;
+        if let Err(error) = recorded.unwrap_or_else(|_| Err(super::too_late())) {
+            let context = error.log_context().unwrap_or_default();
+            tracing::warn!(%address, error = %error, context, "the refusal of a client certificate was not recorded");
+        }
+    }
 }
 
-fn report(address: SocketAddr, refused: &Refused) {
-    match refused {
-        Refused::Because(reason) => {
-            tracing::info!(%address, reason, "a client certificate was refused, and the connection closed");
-        }
-        Refused::Unknown(error) => {
-            let context = error.log_context().unwrap_or_default();
-            tracing::warn!(
-                %address,
-                error = %error,
-                context,
-                "a client certificate could not be looked up, and the connection was closed"
-            );
-        }
+/// Closes a connection so that the client gets to read why.
+async fn end<S>(mut stream: S, address: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let ended = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(MOST_LINGERING), &mut tokio::io::sink()).await
+    };
+    match timeout(LINGER, ended).await {
+        Ok(Err(error)) => tracing::debug!(%address, error = %error, "a refused connection broke off"),
+        Ok(Ok(_)) | Err(_) => {}
     }
 }

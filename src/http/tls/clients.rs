@@ -1,6 +1,7 @@
 //! Handshakes: the server's certificate, and which client certificates are asked for.
 
 use super::ClientCertificates;
+use super::verifier::{Noting, Revoked};
 use crate::error::{Error, Result};
 use crate::model::clock::Clock;
 use rustls::crypto::aws_lc_rs;
@@ -41,14 +42,10 @@ impl TimeProvider for Time {
 /// Internal.
 pub(super) fn server_config(
     clients: ClientCertificates,
-    anchors: &[Vec<u8>],
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     certified: &Arc<CertifiedKey>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<ServerConfig>> {
-    let verifier = match clients {
-        ClientCertificates::Off => None,
-        _ => verifier(anchors, clients == ClientCertificates::Required)?,
-    };
     if verifier.is_none() && clients == ClientCertificates::Required {
         return Ok(None);
     }
@@ -68,7 +65,18 @@ pub(super) fn server_config(
     Ok(Some(config))
 }
 
-fn verifier(anchors: &[Vec<u8>], required: bool) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
+/// `None`: clients are not asked for a certificate, or nobody could have one.
+///
+/// # Errors
+/// Internal.
+pub(super) fn verifier(
+    clients: ClientCertificates,
+    anchors: &[Vec<u8>],
+    revoked: &Arc<Revoked>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>> {
+    if clients == ClientCertificates::Off {
+        return Ok(None);
+    }
     let mut roots = RootCertStore::empty();
     for anchor in anchors {
         if let Err(error) = roots.add(CertificateDer::from(anchor.as_slice())) {
@@ -84,8 +92,9 @@ fn verifier(anchors: &[Vec<u8>], required: bool) -> Result<Option<Arc<dyn Client
     if !hints {
         builder = builder.clear_root_hint_subjects();
     }
-    if !required {
+    if clients != ClientCertificates::Required {
         builder = builder.allow_unauthenticated();
     }
-    builder.build().map(Some).map_err(Error::internal)
+    let inner = builder.build().map_err(Error::internal)?;
+    Ok(Some(Arc::new(Noting { inner, revoked: Arc::clone(revoked) })))
 }

@@ -5,7 +5,7 @@ use crate::model::certificates::AltName;
 use crate::service::App;
 use crate::service::certificates::PeerCertificate;
 use crate::service::certificates::own::{self, OwnCertificate};
-use crate::service::certificates::trust::{self, Refused};
+use crate::service::certificates::trust::{self, Refusal, Refused};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -16,6 +16,9 @@ pub trait Gatekeeper: Send + Sync + 'static {
 
     /// Decides on the client certificate (DER) of a new connection, which chains to an anchor.
     fn admit<'a>(&'a self, leaf: &'a [u8]) -> BoxFuture<'a, Result<PeerCertificate, Refused>>;
+
+    /// Puts it on the record that a client certificate was refused.
+    fn refused(&self, refusal: Refusal) -> BoxFuture<'_, Result<()>>;
 
     /// A certificate for the server itself.
     fn issue<'a>(&'a self, names: &'a [AltName]) -> BoxFuture<'a, Result<OwnCertificate>>;
@@ -34,6 +37,10 @@ impl Gatekeeper for Arc<App> {
 
     fn admit<'a>(&'a self, leaf: &'a [u8]) -> BoxFuture<'a, Result<PeerCertificate, Refused>> {
         Box::pin(trust::admit(self, leaf))
+    }
+
+    fn refused(&self, refusal: Refusal) -> BoxFuture<'_, Result<()>> {
+        Box::pin(trust::record_refusal(self, refusal))
     }
 
     fn issue<'a>(&'a self, names: &'a [AltName]) -> BoxFuture<'a, Result<OwnCertificate>> {

@@ -9,6 +9,8 @@ mod ephemeral;
 mod files;
 mod gatekeeper;
 mod issued;
+mod refusals;
+mod verifier;
 mod watch;
 
 use crate::error::{Error, Result};
@@ -19,11 +21,13 @@ use chrono::{DateTime, Utc};
 use files::Watched;
 use issued::Own;
 use parking_lot::Mutex;
+use refusals::Refusals;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore};
+use verifier::Revoked;
 
 pub use accept::Accepted;
 pub use files::TlsFiles;
@@ -101,6 +105,8 @@ pub struct Tls {
     current: ArcSwapOption<ServerConfig>,
     /// Places for client certificates that are being looked up.
     admitting: Semaphore,
+    revoked: Arc<Revoked>,
+    refusals: Refusals,
     /// Told to read the files again.
     reload: Notify,
     /// Told that there may be an own certificate now.
@@ -132,6 +138,8 @@ impl Tls {
             parts: Mutex::new(Parts { anchors: Vec::new(), base: prepared.base, own: None }),
             current: ArcSwapOption::empty(),
             admitting: Semaphore::new(accept::MOST_ADMITTING),
+            revoked: Arc::new(Revoked::new()),
+            refusals: Refusals::new(),
             reload: Notify::new(),
             own_due: Notify::new(),
         });
@@ -157,7 +165,8 @@ impl Tls {
         let mut changed = parts.clone();
         change(&mut changed);
         let certified = changed.own.as_ref().map_or(&changed.base, |own| &own.certified);
-        let config = clients::server_config(self.clients, &changed.anchors, certified, &self.clock)?;
+        let verifier = clients::verifier(self.clients, &changed.anchors, &self.revoked)?;
+        let config = clients::server_config(self.clients, verifier, certified, &self.clock)?;
         self.current.store(config.map(Arc::new));
         *parts = changed;
         Ok(())

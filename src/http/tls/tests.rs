@@ -180,8 +180,10 @@ fn client(identity: Option<&Identity>, version: &'static SupportedProtocolVersio
             let key = PrivatePkcs8KeyDer::from(identity.key.clone());
             let leaf = CertificateDer::from(identity.leaf.clone());
             // shown also to a server that does not name its authority
-            let key = certified(vec![leaf], &PrivateKeyDer::Pkcs8(key)).unwrap();
-            builder.with_client_cert_resolver(Arc::new(Always(key)))
+            let key =
+                rustls::crypto::aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::Pkcs8(key)).unwrap();
+            // whether they belong together is for the server to find out
+            builder.with_client_cert_resolver(Arc::new(Always(Arc::new(CertifiedKey::new(vec![leaf], key)))))
         }
     })
 }

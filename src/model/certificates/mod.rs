@@ -1,8 +1,11 @@
-//! Certificates (X.509, RFC 5280): their kinds, keys and names, the reasons to revoke them, and the rules of roles.
+//! Certificates (X.509, RFC 5280): their kinds, keys and names, the reasons to revoke them, the rules of roles, and the names that
+//! authorities may certify.
 
+mod constraints;
 mod names;
 mod role;
 
+pub use constraints::{DirectoryName, IpSubtree, NameConstraints, Subtrees, directory_name, directory_text};
 pub use names::{AltName, Subject, parse_dns, parse_uri};
 pub use role::{Asked, MAX_NAMES, RoleRules, Violation};
 

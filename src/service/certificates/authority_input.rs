@@ -4,7 +4,7 @@ use super::super::input;
 use super::plan::MAX_TTL;
 use crate::crypto::x509::certificate::CaProfile;
 use crate::error::{Error, Result};
-use crate::model::certificates::{KeyType, Subject, parse_dns};
+use crate::model::certificates::{KeyType, NameConstraints, Subject, parse_dns};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
@@ -43,7 +43,12 @@ impl AuthorityInput {
     pub(super) fn check(&self) -> Result<()> {
         self.subject.check().map_err(|(field, message)| Error::bad_input(field, message))?;
         input::ttl("ttlSeconds", self.ttl_seconds, MAX_TTL)?;
-        self.profile(None).map(drop)
+        let wanted = self.profile(None)?.constraints();
+        // what it excludes itself, nobody would take either
+        let excluded = NameConstraints { excluded: wanted.excluded, ..NameConstraints::default() };
+        excluded
+            .allow_below(&wanted.permitted)
+            .map_err(|(field, message)| Error::bad_input(field, format!("permits and excludes {message}")))
     }
 
     /// The profile, with a path length that was settled.

@@ -1,25 +1,19 @@
 //! Requests for certificates that wait for an operator's approval.
 
 use super::super::context::{Access, OpContext, settle};
-use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::super::paging::{Connection, Cursor, PageRequest};
 use super::super::tokens;
-use super::issue::{bootstrap_event, insert, issued_event, issued_type, row_of, signed};
-use super::issuers;
-use super::plan::{Planned, parse_names, profile};
-use super::roles::read_role;
-use super::view::CertificateView;
-use crate::crypto::x509::request::CertificateRequest;
+use super::issue::bootstrap_event;
+use super::plan::Planned;
 use crate::error::{Error, Result};
-use crate::model::audit::{AuditEvent, EventType};
-use crate::model::certificates::{Asked, CertType, EnrollmentState, Subject};
+use crate::model::audit::EventType;
+use crate::model::certificates::{CertType, EnrollmentState};
 use crate::model::paths::SecretPath;
-use crate::model::policies::{Action, Area, Decision};
-use crate::storage::certificates::CertificateRow;
+use crate::model::policies::{Action, Area};
 use crate::storage::db::corrupt;
 use crate::storage::enrollments as store;
-use crate::storage::enrollments::{Decision as Decided, EnrollmentRow, ListEnrollments};
+use crate::storage::enrollments::{EnrollmentRow, ListEnrollments};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Duration, Utc};
 use serde::{Deserialize, Serialize};
@@ -34,14 +28,14 @@ const MOST_WAITING: i64 = 10;
 
 /// What was asked for and found to be allowed; it is checked again when it is approved.
 #[derive(Debug, Serialize, Deserialize)]
-struct Wanted {
-    cert_type: CertType,
-    common_name: String,
-    organization: Option<String>,
-    organizational_unit: Option<String>,
-    names: Vec<String>,
-    entity_id: Option<String>,
-    ttl_seconds: i64,
+pub(super) struct Wanted {
+    pub(super) cert_type: CertType,
+    pub(super) common_name: String,
+    pub(super) organization: Option<String>,
+    pub(super) organizational_unit: Option<String>,
+    pub(super) names: Vec<String>,
+    pub(super) entity_id: Option<String>,
+    pub(super) ttl_seconds: i64,
 }
 
 /// A request that waits, or waited.
@@ -64,12 +58,12 @@ pub struct EnrollmentView {
     pub certificate_id: Option<Uuid>,
 }
 
-fn wanted(row: &EnrollmentRow) -> Result<Wanted> {
+pub(super) fn wanted(row: &EnrollmentRow) -> Result<Wanted> {
     serde_json::from_value(row.request.0.clone())
         .map_err(|_| corrupt("enrollments", "request", &row.id.to_string()))
 }
 
-fn view(row: EnrollmentRow, now: DateTime<Utc>) -> Result<EnrollmentView> {
+pub(super) fn view(row: EnrollmentRow, now: DateTime<Utc>) -> Result<EnrollmentView> {
     let damaged = |column| corrupt("enrollments", column, &row.id.to_string());
     let asked = wanted(&row)?;
     let state = EnrollmentState::parse(&row.state).ok_or_else(|| damaged("state"))?;
@@ -93,7 +87,7 @@ fn view(row: EnrollmentRow, now: DateTime<Utc>) -> Result<EnrollmentView> {
     })
 }
 
-fn absent() -> Error {
+pub(super) fn absent() -> Error {
     Error::not_found("there is no such enrollment, or this token may not know of it: check the id")
 }
 
@@ -195,153 +189,5 @@ pub async fn enrollments(
         let rows = store::list(&mut access.app().read().await?, &wanted, &window.page()?).await?;
         let views: Vec<_> = rows.into_iter().map(|row| view(row, access.now)).collect::<Result<_>>()?;
         Ok(window.connection(views, |view| Cursor::text(view.id.to_string()), |view| view))
-    })
-}
-
-/// A request that still waits, and the right to decide on it.
-async fn pending(access: &Access, id: Uuid, operation: &str) -> Result<(EnrollmentRow, Decision), Attempt> {
-    let decision = access.administer(Area::Certificates, operation).await?;
-    let row = store::by_id(&mut access.app().read().await?, id).await?.ok_or_else(absent)?;
-    if row.state != EnrollmentState::Pending.as_str() || access.now >= row.expires_at {
-        return Err(decided().into());
-    }
-    Ok((row, decision))
-}
-
-fn decided() -> Error {
-    Error::conflict("this request is decided already, or has waited too long: the agent may ask again")
-}
-
-/// Issues what was asked for, if its role still allows it. Needs the area `certificates`.
-///
-/// # Errors
-/// `NOT_FOUND`, `CONFLICT` if it is decided, has expired or the role is gone, `BAD_USER_INPUT` at `id` if the role's rules no longer
-/// allow it.
-pub async fn approve(ctx: &OpContext, id: Uuid) -> Result<(EnrollmentView, CertificateView)> {
-    settle!(approve_once(ctx, id))
-}
-
-async fn approve_once(ctx: &OpContext, id: Uuid) -> Result<(EnrollmentView, CertificateView), Attempt> {
-    let access = ctx.access().await?;
-    let (enrollment, decision) = pending(&access, id, "approve_enrollment").await?;
-    let mut row = make(&access, &enrollment).await?;
-    row.requested_by.clone_from(&enrollment.requested_by);
-    let cert_type = wanted(&enrollment)?.cert_type;
-    let issued = issued_event(access.granted(issued_type(cert_type), &decision), &row);
-    let event = decision_event(&access, &decision, EventType::CertificateEnrollmentApproved, &enrollment);
-    let by = access.caller.actor_id.clone();
-    let (caller, now) = (access.caller.accessor, access.now);
-    access
-        .change(&event.clone(), move |tx| {
-            Box::pin(async move {
-                tokens::require_live(tx, caller, now).await?;
-                insert(tx, &row, now).await?;
-                let made = Decided {
-                    state: EnrollmentState::Approved.as_str(),
-                    by: &by,
-                    reason: None,
-                    certificate_id: Some(row.id),
-                    at: now,
-                };
-                if !store::decide(tx, id, EnrollmentState::Pending.as_str(), &made).await? {
-                    return Err(decided());
-                }
-                let after = store::by_id(tx, id).await?.ok_or_else(absent)?;
-                let value = (view(after, now)?, CertificateView::from_row(row)?);
-                Ok(Change { value, events: vec![event, issued], effects: Vec::new() })
-            })
-        })
-        .await
-}
-
-/// Signs what was asked for, as the role is now.
-async fn make(access: &Access, enrollment: &EnrollmentRow) -> Result<CertificateRow> {
-    let gone = || {
-        Error::conflict("the role of this request is gone or disabled: deny it, and let the agent ask again")
-    };
-    let path = SecretPath::parse(&enrollment.role_path)
-        .map_err(|_| corrupt("enrollments", "role_path", &enrollment.id.to_string()))?;
-    let role = read_role(&mut access.app().read().await?, &path).await?;
-    let role = role.filter(|role| role.row.enabled).ok_or_else(gone)?;
-    let csr = CertificateRequest::parse(&enrollment.csr_pem)?;
-    let asked = wanted(enrollment)?;
-    let names = parse_names(&asked.names)?;
-    let subject = Subject {
-        common_name: asked.common_name,
-        organization: asked.organization,
-        organizational_unit: asked.organizational_unit,
-    };
-    let check = Asked {
-        cert_type: asked.cert_type,
-        key_type: csr.public_key.kind(),
-        subject: &subject,
-        names: &names,
-        entity_id: asked.entity_id.as_deref(),
-        // that it was the caller's own was found when it was asked for
-        own_entity_id: asked.entity_id.as_deref(),
-    };
-    role.rules.allows(&check).map_err(|broken| Error::bad_input("id", broken.message))?;
-    let issuer = match role.row.issuer_id {
-        Some(id) => id,
-        None => issuers::choose(&mut access.app().read().await?, None).await?,
-    };
-    let signer = issuers::signer(access.app(), issuer).await?;
-    let left = (signer.valid_until - access.now).num_seconds();
-    let ttl = asked.ttl_seconds.min(role.row.max_ttl_seconds).min(left).max(1);
-    let wanted = profile(access.now, &signer, asked.cert_type, subject, names, ttl, None)?;
-    let der = signed(&signer, &wanted, &csr.public_key).await?;
-    let mut row = row_of(&wanted, &der, access.now, access.caller.actor_id.clone())?;
-    row.issuer_id = Some(signer.id);
-    row.entity_id = asked.entity_id;
-    row.role_path = Some(role.row.path);
-    row.key_type = csr.public_key.kind().as_str().to_owned();
-    Ok(row)
-}
-
-fn decision_event(
-    access: &Access,
-    decision: &Decision,
-    event_type: EventType,
-    row: &EnrollmentRow,
-) -> AuditEvent {
-    let mut event = access.granted(event_type, decision);
-    event.secret_path = Some(row.role_path.clone());
-    event.event_data = json!({ "id": row.id.to_string(), "requested_by": row.requested_by });
-    event
-}
-
-/// Turns a request down. Needs the area `certificates`.
-///
-/// # Errors
-/// `NOT_FOUND`, `CONFLICT` if it is decided or has expired.
-pub async fn deny(ctx: &OpContext, id: Uuid, reason: Option<&str>) -> Result<EnrollmentView> {
-    let reason = input::text("reason", reason, 500)?;
-    settle!(async {
-        let access = ctx.access().await?;
-        let (enrollment, decision) = pending(&access, id, "deny_enrollment").await?;
-        let mut event =
-            decision_event(&access, &decision, EventType::CertificateEnrollmentDenied, &enrollment);
-        event.denial_reason.clone_from(&reason);
-        let (by, reason) = (access.caller.actor_id.clone(), reason.clone());
-        let (caller, now) = (access.caller.accessor, access.now);
-        access
-            .change(&event.clone(), move |tx| {
-                Box::pin(async move {
-                    tokens::require_live(tx, caller, now).await?;
-                    let made = Decided {
-                        state: EnrollmentState::Denied.as_str(),
-                        by: &by,
-                        reason: reason.as_deref(),
-                        certificate_id: None,
-                        at: now,
-                    };
-                    if !store::decide(tx, id, EnrollmentState::Pending.as_str(), &made).await? {
-                        return Err(decided());
-                    }
-                    let row = store::by_id(tx, id).await?.ok_or_else(absent)?;
-                    Ok(Change::new(view(row, now)?, event, Vec::new()))
-                })
-            })
-            .await
     })
 }

@@ -117,12 +117,9 @@ async fn finish(
     bootstrap: Option<AuditEvent>,
 ) -> Result<CertificateView, Attempt> {
     let Planned { signer, profile, entity_id, role, decision } = planned;
-    let der = signed(&signer, &profile, key).await?;
-    let mut row = row_of(&profile, &der, access.now, access.caller.actor_id.clone())?;
-    row.issuer_id = Some(signer.id);
+    let mut row = make(&signer, &profile, key, access.now, access.caller.actor_id.clone()).await?;
     row.entity_id = entity_id;
     row.role_path = role.map(|role| role.row.path);
-    row.key_type = key.kind().as_str().to_owned();
     let event = issued_event(access.granted(issued_type(profile.cert_type), &decision), &row);
     let (caller, now) = (access.caller.accessor, access.now);
     let view = CertificateView::from_row(row.clone())?;
@@ -161,8 +158,22 @@ pub fn issued_event(mut event: AuditEvent, row: &CertificateRow) -> AuditEvent {
     event
 }
 
-/// Signs. An RSA authority takes milliseconds, off the threads that serve.
-pub async fn signed(signer: &Arc<Signer>, profile: &Profile, key: &PublicKey) -> Result<Vec<u8>> {
+/// Signs, and makes the row of what came of it; the caller fills in whose it is.
+pub async fn make(
+    signer: &Arc<Signer>,
+    profile: &Profile,
+    key: &PublicKey,
+    now: DateTime<Utc>,
+    requested_by: String,
+) -> Result<CertificateRow> {
+    let der = signed(signer, profile, key).await?;
+    let mut row = row_of(profile, &der, now, requested_by)?;
+    row.issuer_id = Some(signer.id);
+    Ok(row)
+}
+
+/// An RSA authority takes milliseconds, off the threads that serve.
+async fn signed(signer: &Arc<Signer>, profile: &Profile, key: &PublicKey) -> Result<Vec<u8>> {
     if signer.issuer.key().kind().rsa_bits().is_none() {
         return sign_profile(profile, key, &signer.issuer);
     }
@@ -172,7 +183,7 @@ pub async fn signed(signer: &Arc<Signer>, profile: &Profile, key: &PublicKey) ->
         .map_err(Error::internal)?
 }
 
-/// The row of a certificate that was just made; the caller fills in whose it is.
+/// The row of a certificate that was just made, of no authority's here yet.
 pub fn row_of(
     profile: &Profile,
     der: &[u8],

@@ -3,7 +3,9 @@
 use super::super::App;
 use super::super::seal::open_record;
 use super::key_record;
+use super::roles::RoleState;
 use crate::crypto::x509::certificate::{Issuer, Urls};
+use crate::crypto::x509::chain::Chain;
 use crate::crypto::x509::facts;
 use crate::crypto::x509::keys::SigningKey;
 use crate::error::{Error, Result};
@@ -28,7 +30,8 @@ pub struct Signer {
     pub urls: Urls,
     pub valid_from: DateTime<Utc>,
     pub valid_until: DateTime<Utc>,
-    pub max_path_length: Option<u8>,
+    /// What it and those above it leave to what it signs.
+    pub chain: Chain,
 }
 
 /// Opened authorities; part of the keys in memory, and gone with them.
@@ -51,6 +54,17 @@ pub async fn choose(tx: &mut Tx, serial: Option<&str>) -> Result<Uuid> {
             "there is no authority of this serial number: check it against the list",
         )
     })
+}
+
+/// The authority that signs by a role: the one that it names, or the default.
+///
+/// # Errors
+/// `CONFLICT` if there is no default.
+pub async fn of_role(tx: &mut Tx, role: &RoleState) -> Result<Uuid> {
+    match role.row.issuer_id {
+        Some(id) => Ok(id),
+        None => choose(tx, None).await,
+    }
 }
 
 /// The authority of this serial number, or `default`.
@@ -95,12 +109,13 @@ fn open(app: &App, row: CertificateRow, chain_above: &str, pkcs8: &[u8]) -> Resu
     let der = facts::from_pem(&row.certificate_pem)?.into_iter().next().ok_or_else(damaged)?;
     let issuer = Issuer::new(der, SigningKey::from_pkcs8_der(pkcs8)?)?;
     let base = app.pki.settings.base_url.as_ref().map(|url| format!("{url}/v1/pki/{}", row.serial_number));
+    let chain_pem = format!("{}{chain_above}", row.certificate_pem);
     let at = |door: &str| base.as_ref().map(|base| format!("{base}/{door}"));
     Ok(Signer {
         id: row.id,
-        max_path_length: issuer.facts().max_path_length,
         issuer,
-        chain_pem: format!("{}{chain_above}", row.certificate_pem),
+        chain: Chain::read(&facts::from_pem(&chain_pem)?)?,
+        chain_pem,
         urls: Urls { ca_issuers: at("ca.der"), ocsp: at("ocsp"), crl: at("crl") },
         valid_from: row.valid_from,
         valid_until: row.valid_until,

@@ -6,11 +6,16 @@
 
 mod authorities;
 mod authority_input;
+mod authority_update;
+mod authority_views;
 mod enroll;
+mod enroll_decide;
 mod issue;
 mod issuers;
 mod login;
+mod naming;
 pub mod ocsp;
+mod outside;
 pub mod own;
 mod plan;
 pub mod publish;
@@ -22,15 +27,16 @@ mod tidy;
 pub mod trust;
 mod view;
 
-pub use authorities::{
-    AuthorityUpdate, complete_intermediate, create_intermediate, create_root, import, request_intermediate,
-    update,
-};
+pub use authorities::{create_intermediate, create_root};
 pub use authority_input::{AuthorityInput, ImportInput};
-pub use enroll::{EnrollmentView, approve, deny, enrollment, enrollments};
+pub use authority_update::{AuthorityUpdate, update};
+pub use authority_views::{AuthorityView, authorities, authority_of, chain_above};
+pub use enroll::{EnrollmentView, enrollment, enrollments};
+pub use enroll_decide::{approve, deny};
 pub use issue::{Issued, IssuedWithKey, issue, sign};
 pub use issuers::IssuerCache;
 pub use login::login;
+pub use outside::{complete_intermediate, import, request_intermediate};
 pub use plan::CertificateWish;
 pub use renew::renew;
 pub use revoke::revoke;
@@ -38,10 +44,7 @@ pub(super) use rewrap::rewrap;
 pub use roles::{CertificateRole, CertificateRoleView, delete_role, find_role, list_roles, put_role};
 pub use tidy::{Tidied, tidy};
 pub use trust::PeerCertificate;
-pub use view::{
-    AuthorityView, CertificateView, ListFilter, authorities, authority_of, by_id, by_serial, chain_above,
-    issuer_of, list,
-};
+pub use view::{CertificateView, ListFilter, by_id, by_serial, issuer_of, list};
 
 use crate::crypto::barrier::RecordName;
 use crate::error::Error;

@@ -2,8 +2,9 @@
 
 use super::super::App;
 use super::super::context::{OpContext, settle};
+use super::super::input;
 use super::super::ledger::{Attempt, Change};
-use super::issue::{insert, issued_event, row_of, signed};
+use super::issue::{insert, issued_event, make};
 use super::plan::profile;
 use super::{issuers, trust};
 use crate::crypto::x509::facts;
@@ -14,7 +15,6 @@ use crate::model::certificates::{AltName, CertType, KeyType, Subject};
 use crate::storage::certificate_authorities as authority_store;
 use crate::storage::certificates as store;
 use chrono::{DateTime, Utc};
-use std::net::IpAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -34,7 +34,8 @@ pub struct OwnCertificate {
 /// Issues the server a certificate for these names from the default authority. Its key is in this node's memory only.
 ///
 /// # Errors
-/// `SEALED`, `NOT_INITIALIZED`; `NOT_FOUND` while there is no authority; `UNAVAILABLE`.
+/// `SEALED`, `NOT_INITIALIZED`; `NOT_FOUND` while there is no authority; `BAD_USER_INPUT` at `listener.tls_names` if the authority may
+/// not certify one of them; `UNAVAILABLE`.
 pub async fn issue_own(app: &Arc<App>, names: &[AltName]) -> Result<OwnCertificate> {
     app.keys.get()?;
     let authority = authority_store::default(&mut app.read().await?).await?;
@@ -46,14 +47,12 @@ pub async fn issue_own(app: &Arc<App>, names: &[AltName]) -> Result<OwnCertifica
         return Err(Error::new(ErrorCode::NotFound, "the default certificate authority has expired"));
     }
     let subject = Subject { common_name: common_name(names)?, ..Subject::default() };
-    let wanted = profile(now, &signer, CertType::Server, subject, names.to_vec(), ttl, None)?;
+    let wanted = profile(now, &signer, CertType::Server, subject, names.to_vec(), ttl, None)
+        .map_err(|error| input::moved(error, "listener.tls_names"))?;
     let key = SigningKey::generate(KeyType::EcP256)?;
-    let der = signed(&signer, &wanted, key.public_key()).await?;
-    let mut row = row_of(&wanted, &der, now, "system".to_owned())?;
-    row.issuer_id = Some(signer.id);
-    row.key_type = KeyType::EcP256.as_str().to_owned();
+    let row = make(&signer, &wanted, key.public_key(), now, "system".to_owned()).await?;
     let made = OwnCertificate {
-        chain: std::iter::once(der).chain(facts::from_pem(&signer.chain_pem)?).collect(),
+        chain: facts::from_pem(&format!("{}{}", row.certificate_pem, signer.chain_pem))?,
         key_pkcs8: key.to_pkcs8_der()?,
         not_before: row.valid_from,
         not_after: row.valid_until,
@@ -74,13 +73,17 @@ pub async fn issue_own(app: &Arc<App>, names: &[AltName]) -> Result<OwnCertifica
     Ok(made)
 }
 
+/// A DNS name if there is one: beside it no client takes the common name for another.
 fn common_name(names: &[AltName]) -> Result<String> {
-    let text = |name: &AltName| match name {
+    let dns = names.iter().find_map(|name| match name {
         AltName::Dns(dns) if dns.len() <= 64 => Some(dns.clone()),
-        AltName::Ip(address) => Some(IpAddr::to_string(address)),
         _ => None,
-    };
-    names.iter().find_map(text).ok_or_else(|| {
+    });
+    let address = names.iter().find_map(|name| match name {
+        AltName::Ip(address) => Some(address.to_string()),
+        _ => None,
+    });
+    dns.or(address).ok_or_else(|| {
         Error::bad_input("listener.tls_names", "name a DNS name of at most 64 characters or an address")
     })
 }

@@ -1,21 +1,24 @@
 //! What a certificate is going to be: decided from the request, its role, its authority and the caller's policies.
 
+use super::super::App;
 use super::super::context::Access;
 use super::super::input;
 use super::super::ledger::Attempt;
 use super::super::roles::may_bind;
 use super::super::secrets::require_for;
 use super::issuers::{self, Signer};
+use super::naming::naming;
 use super::roles::{RoleState, read_role};
 use crate::crypto::x509::certificate::{CaProfile, Profile, new_serial};
+use crate::crypto::x509::facts::MAX_CHAIN;
 use crate::crypto::x509::request::CertificateRequest;
 use crate::error::{Error, Result};
-use crate::model::certificates::{AltName, Asked, CertType, KeyType, Subject, parse_dns};
+use crate::model::certificates::{AltName, Asked, CertType, KeyType, Subject};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area, Decision, Operation, evaluate};
 use chrono::{DateTime, Duration, DurationRound, Utc};
-use std::net::IpAddr;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// The longest life of any certificate, in seconds: 3650 days.
 pub const MAX_TTL: i64 = 3650 * 86400;
@@ -60,8 +63,9 @@ pub async fn plan(
     key_type: KeyType,
 ) -> Result<Planned, Attempt> {
     check_wish(wish, csr)?;
-    let (role, mut decision) = authorise(access, wish).await?;
-    let signer = signer_of(access, wish, role.as_ref()).await?;
+    let mut decision = authorise(access, wish).await?;
+    let (role, issuer) = found(access.app(), wish).await?;
+    let signer = issuers::signer(access.app(), issuer).await?;
     let own = access.caller.own_entity_id();
     let entity_id = entity(access, wish, role.as_ref(), own).await?;
     let (subject, names) = naming(wish, csr, role.as_ref(), entity_id.as_deref())?;
@@ -108,42 +112,30 @@ fn check_wish(wish: &CertificateWish, csr: Option<&CertificateRequest>) -> Resul
     input::ttl("ttlSeconds", wish.ttl_seconds, MAX_TTL).map(drop)
 }
 
-/// The role, and what allows its use; without a role the area `certificates`.
-async fn authorise(
-    access: &Access,
-    wish: &CertificateWish,
-) -> Result<(Option<RoleState>, Decision), Attempt> {
+/// What allows it: `issue` on the role's path, or without a role the area `certificates`.
+async fn authorise(access: &Access, wish: &CertificateWish) -> Result<Decision, Attempt> {
     let Some(path) = &wish.role else {
-        return Ok((None, access.administer(Area::Certificates, "issue_certificate").await?));
+        return access.administer(Area::Certificates, "issue_certificate").await;
     };
     let action = Action::Secret { operation: Operation::Issue, path };
     let asked = access.allowed_part(&action, wish.ttl_seconds);
-    let decision = require_for(access, Operation::Issue, path, Some(asked)).await?;
-    let role = {
-        let mut tx = access.app().read().await?;
-        read_role(&mut tx, path).await?
+    require_for(access, Operation::Issue, path, Some(asked)).await
+}
+
+/// The role, and the authority that signs.
+async fn found(app: &App, wish: &CertificateWish) -> Result<(Option<RoleState>, Uuid)> {
+    let mut tx = app.read().await?;
+    let Some(path) = &wish.role else {
+        return Ok((None, issuers::choose(&mut tx, wish.issuer_serial.as_deref()).await?));
     };
-    let role = role.ok_or_else(|| {
+    let role = read_role(&mut tx, path).await?.ok_or_else(|| {
         Error::not_found("there is no certificate role at this path: check it against the list of roles")
     })?;
     if !role.row.enabled {
-        return Err(
-            Error::conflict("this certificate role is disabled and issues nothing at the moment").into()
-        );
+        return Err(Error::conflict("this certificate role is disabled and issues nothing at the moment"));
     }
-    Ok((Some(role), decision))
-}
-
-async fn signer_of(access: &Access, wish: &CertificateWish, role: Option<&RoleState>) -> Result<Arc<Signer>> {
-    let app = access.app();
-    let id = match role.and_then(|role| role.row.issuer_id) {
-        Some(id) => id,
-        None => {
-            let mut tx = app.read().await?;
-            issuers::choose(&mut tx, wish.issuer_serial.as_deref()).await?
-        }
-    };
-    issuers::signer(app, id).await
+    let issuer = issuers::of_role(&mut tx, &role).await?;
+    Ok((Some(role), issuer))
 }
 
 /// Whom the certificate is bound to. By a role without a list of entities, the caller itself; policies that are bound to another
@@ -169,67 +161,6 @@ async fn entity(
         may_bind(access, &[format!("{kind}:{id}")]).await?;
     }
     Ok(Some(id))
-}
-
-/// Subject and alternative names.
-fn naming(
-    wish: &CertificateWish,
-    csr: Option<&CertificateRequest>,
-    role: Option<&RoleState>,
-    entity_id: Option<&str>,
-) -> Result<(Subject, Vec<AltName>)> {
-    let csr = csr.filter(|_| role.is_none_or(|role| role.rules.use_csr_names));
-    let of_csr = csr.and_then(|csr| csr.subject.clone());
-    let common_name = wish
-        .common_name
-        .clone()
-        .or_else(|| of_csr.as_ref().map(|subject| subject.common_name.clone()))
-        .or_else(|| entity_id.map(str::to_owned))
-        .ok_or_else(|| {
-            Error::bad_input("commonName", "is needed: neither the CSR nor an entity gives one")
-        })?;
-    let (organization, organizational_unit) = match role {
-        Some(role) => (role.rules.organization.clone(), role.rules.organizational_unit.clone()),
-        None => of_csr.map_or((None, None), |subject| (subject.organization, subject.organizational_unit)),
-    };
-    let subject = Subject { common_name, organization, organizational_unit };
-    subject.check().map_err(|(field, message)| Error::bad_input(field, message))?;
-    let mut names = match (&wish.names, csr) {
-        (Some(texts), _) => parse_names(texts)?,
-        (None, Some(csr)) => csr.names.clone(),
-        (None, None) => Vec::new(),
-    };
-    if wish.cert_type == CertType::Server {
-        // clients look at the alternative names only (RFC 9525)
-        names.extend(name_of(&subject.common_name));
-    }
-    names.sort();
-    names.dedup();
-    if wish.cert_type == CertType::Server && names.is_empty() {
-        return Err(Error::bad_input("names", "a server's certificate needs a DNS name or an address"));
-    }
-    if wish.cert_type.is_ca() {
-        names.clear();
-    }
-    Ok((subject, names))
-}
-
-pub fn parse_names(texts: &[String]) -> Result<Vec<AltName>> {
-    if texts.len() > crate::model::certificates::MAX_NAMES {
-        return Err(Error::bad_input("names", "a certificate has at most 100 alternative names"));
-    }
-    let parse = |(index, text): (usize, &String)| {
-        AltName::parse(text).map_err(|problem| Error::bad_input(format!("names[{index}]"), problem))
-    };
-    texts.iter().enumerate().map(parse).collect()
-}
-
-/// A common name as the alternative name that it stands for.
-fn name_of(common_name: &str) -> Option<AltName> {
-    match common_name.parse::<IpAddr>() {
-        Ok(address) => Some(AltName::Ip(address)),
-        Err(_) => parse_dns(common_name).ok().map(AltName::Dns),
-    }
 }
 
 /// How long, in seconds. What is asked for is given or refused; what is not, fits.
@@ -289,16 +220,22 @@ pub fn path_length(asked: Option<i64>, signer: &Signer) -> Result<Option<u8>> {
             u8::try_from(length).map_err(|_| Error::bad_input(FIELD, "write a whole number from 0 to 255"))
         })
         .transpose()?;
-    match (signer.max_path_length, asked) {
-        (Some(0), _) => Err(Error::conflict("no authority may be below this one: its path length is 0")),
-        (Some(above), Some(asked)) if asked >= above => {
-            Err(Error::bad_input(FIELD, format!("at most {} below this authority", above - 1)))
+    let left = signer.chain.path_length();
+    match (left, asked) {
+        (Some(..=0), _) => Err(Error::conflict("no authority may be below this one: its path length is 0")),
+        (Some(left), Some(asked)) if i64::from(asked) >= left => {
+            Err(Error::bad_input(FIELD, format!("at most {} below this authority", left - 1)))
         }
-        (Some(above), None) => Ok(Some(above - 1)),
+        (Some(left), None) => u8::try_from(left - 1).map(Some).map_err(Error::internal),
         (_, asked) => Ok(asked),
     }
 }
 
+/// What is signed. Everything that an authority signs comes by here: names that it or one above it may not certify are refused,
+/// since nobody would take them.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `names`, `commonName`, or a list of an authority's own constraints; `CONFLICT` for an authority too far down.
 pub fn profile(
     now: DateTime<Utc>,
     signer: &Signer,
@@ -308,6 +245,14 @@ pub fn profile(
     ttl: i64,
     ca: Option<CaProfile>,
 ) -> Result<Profile> {
+    signer.chain.allow(&subject, &names, cert_type.is_ca())?;
+    if let Some(ca) = &ca {
+        signer.chain.allow_below(&ca.constraints().permitted)?;
+        // with it, and one that it signs
+        if signer.chain.height() + 2 > MAX_CHAIN {
+            return Err(Error::conflict("too many authorities are above: make it below another one"));
+        }
+    }
     let now = whole_second(now)?;
     Ok(Profile {
         cert_type,

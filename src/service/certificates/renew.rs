@@ -1,10 +1,12 @@
 //! A new certificate for who has one: the connection proves the possession of the old key, the CSR that of the new.
 
+use super::super::App;
 use super::super::context::{OpContext, settle};
+use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::require_for;
 use super::super::tokens;
-use super::issue::{insert, issued_event, issued_type, row_of, signed};
+use super::issue::{insert, issued_event, issued_type, make};
 use super::issuers;
 use super::plan::profile;
 use super::roles::{RoleState, read_role};
@@ -17,6 +19,7 @@ use crate::model::policies::Operation;
 use crate::storage::certificates as store;
 use crate::storage::certificates::CertificateRow;
 use crate::storage::db::corrupt;
+use uuid::Uuid;
 
 /// Issues a certificate with the names and the entity of the one that the connection shows, for the key of the CSR (whose own
 /// names do not count). Needs `renew` on the path of the role that it was issued by, which must be renewable and still allow it.
@@ -48,29 +51,18 @@ async fn renew_once(
         )
         .into());
     }
-    let old = store::by_id(&mut access.app().read().await?, peer.id).await?.ok_or_else(super::absent)?;
-    let path = role_path(&old)?;
-    let role = read_role(&mut access.app().read().await?, &path).await?;
-    let role = role.filter(|role| role.row.enabled && role.row.renewable);
-    let role = role.ok_or_else(|| {
-        Error::conflict("the role of this certificate renews nothing any more: ask for a new one")
-    })?;
+    let (old, path, role, issuer) = found(access.app(), peer.id).await?;
     let ttl = lifetime(ttl_seconds, &role)?;
     let decision = require_for(&access, Operation::Renew, &path, Some(ttl)).await?;
     let (subject, names, cert_type) = as_before(&old, &role, &csr)?;
-    let issuer = match role.row.issuer_id {
-        Some(id) => id,
-        None => issuers::choose(&mut access.app().read().await?, None).await?,
-    };
     let signer = issuers::signer(access.app(), issuer).await?;
     let ttl = ttl.min((signer.valid_until - access.now).num_seconds()).max(1);
-    let wanted = profile(access.now, &signer, cert_type, subject, names, ttl, None)?;
-    let der = signed(&signer, &wanted, &csr.public_key).await?;
-    let mut row = row_of(&wanted, &der, access.now, access.caller.actor_id.clone())?;
-    row.issuer_id = Some(signer.id);
+    let wanted = profile(access.now, &signer, cert_type, subject, names, ttl, None)
+        .map_err(|error| input::moved(error, "role"))?;
+    let by = access.caller.actor_id.clone();
+    let mut row = make(&signer, &wanted, &csr.public_key, access.now, by).await?;
     row.entity_id.clone_from(&old.entity_id);
     row.role_path.clone_from(&old.role_path);
-    row.key_type = csr.public_key.kind().as_str().to_owned();
     row.replaces = Some(old.id);
     let event = issued_event(access.granted(issued_type(cert_type), &decision), &row);
     let (caller, now) = (access.caller.accessor, access.now);
@@ -86,6 +78,19 @@ async fn renew_once(
         .await
 }
 
+/// The certificate, its role with the path, and the authority that signs by it now.
+async fn found(app: &App, id: Uuid) -> Result<(CertificateRow, SecretPath, RoleState, Uuid)> {
+    let mut tx = app.read().await?;
+    let old = store::by_id(&mut tx, id).await?.ok_or_else(super::absent)?;
+    let path = role_path(&old)?;
+    let role = read_role(&mut tx, &path).await?.filter(|role| role.row.enabled && role.row.renewable);
+    let role = role.ok_or_else(|| {
+        Error::conflict("the role of this certificate renews nothing any more: ask for a new one")
+    })?;
+    let issuer = issuers::of_role(&mut tx, &role).await?;
+    Ok((old, path, role, issuer))
+}
+
 fn role_path(old: &CertificateRow) -> Result<SecretPath> {
     let path = old.role_path.as_deref().ok_or_else(|| {
         Error::conflict(
@@ -96,7 +101,7 @@ fn role_path(old: &CertificateRow) -> Result<SecretPath> {
 }
 
 fn lifetime(asked: Option<i64>, role: &RoleState) -> Result<i64> {
-    super::super::input::ttl("ttlSeconds", asked, role.row.max_ttl_seconds)
+    input::ttl("ttlSeconds", asked, role.row.max_ttl_seconds)
         .map(|asked| asked.unwrap_or(role.row.ttl_seconds))
 }
 

@@ -1,15 +1,21 @@
 //! Whom a TLS connection is trusted to be from.
 
 use super::super::App;
+use super::super::context::{OpContext, Origin, settle};
 use crate::crypto::primitives::sha256;
 use crate::crypto::x509::facts;
 use crate::error::{Error, Result};
+use crate::model::audit::EventType;
 use crate::model::certificates::CertType;
 use crate::storage::certificate_authorities as authority_store;
 use crate::storage::certificates as store;
 use crate::storage::certificates::ChainRow;
 use chrono::{DateTime, Utc};
 use data_encoding::HEXLOWER;
+use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// What is known of the client certificate of a connection, which was good when the connection began.
@@ -27,6 +33,8 @@ pub struct PeerCertificate {
 #[derive(Debug)]
 pub enum Refused {
     Because(&'static str),
+    /// It, or an authority above it, was revoked: it will never be taken again.
+    Revoked(&'static str),
     /// It cannot be told at the moment.
     Unknown(Error),
 }
@@ -66,8 +74,10 @@ pub async fn admit(app: &App, leaf: &[u8]) -> Result<PeerCertificate, Refused> {
     let Some(row) = store::by_fingerprint(&mut tx, &fingerprint).await? else {
         return Err(Refused::Because("the certificate is not one that was issued here"));
     };
-    if let Some(problem) = problem(&store::chain(&mut tx, row.id).await?, now) {
-        return Err(Refused::Because(problem));
+    let chain = store::chain(&mut tx, row.id).await?;
+    if let Some(problem) = problem(&chain, now) {
+        let revoked = chain.iter().any(|row| row.revoked);
+        return Err(if revoked { Refused::Revoked(problem) } else { Refused::Because(problem) });
     }
     let cert_type = CertType::parse(&row.cert_type).filter(|kind| kind.entity_type().is_some());
     let Some(cert_type) = cert_type else { return Err(Refused::Because("the certificate is no client's")) };
@@ -78,6 +88,51 @@ pub async fn admit(app: &App, leaf: &[u8]) -> Result<PeerCertificate, Refused> {
         common_name: row.common_name,
         serial_number: row.serial_number,
     })
+}
+
+/// A client certificate that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Of the socket.
+    pub address: IpAddr,
+    pub reason: &'static str,
+    /// SHA-256 of what was shown, if anything was.
+    pub fingerprint: Option<[u8; 32]>,
+    /// So many before it were not recorded, since there were too many.
+    pub unrecorded: u64,
+}
+
+/// Records a refusal as `auth.failed`, with whose certificate it was if that is known. While sealed there is no record to write to.
+///
+/// # Errors
+/// `UNAVAILABLE`.
+pub async fn record_refusal(app: &Arc<App>, refusal: Refusal) -> Result<()> {
+    if app.keys.get().is_err() {
+        return Ok(());
+    }
+    let origin = Origin {
+        source_ip: Some(refusal.address),
+        request_id: Uuid::now_v7().to_string(),
+        correlation_id: None,
+        certificate: None,
+        started: Instant::now(),
+    };
+    let mut event = OpContext::new(Arc::clone(app), None, origin).event(EventType::AuthFailed, None);
+    event.access_granted = Some(false);
+    event.denial_reason = Some(format!("client certificate: {}", refusal.reason));
+    let fingerprint = refusal.fingerprint.map(|bytes| HEXLOWER.encode(&bytes));
+    let row = match &fingerprint {
+        Some(fingerprint) => store::by_fingerprint(&mut app.read().await?, fingerprint).await?,
+        None => None,
+    };
+    event.event_data = json!({
+        "fingerprint": fingerprint,
+        "serial_number": row.as_ref().map(|row| &row.serial_number),
+        "entity_type": row.as_ref().and_then(|row| row.entity_type.as_ref()),
+        "entity_id": row.as_ref().and_then(|row| row.entity_id.as_ref()),
+        "unrecorded_before": refusal.unrecorded,
+    });
+    settle!(app.ledger.record(app.undecided(), vec![event.clone()]))
 }
 
 /// What is wrong with a certificate or one above it. An empty chain is a certificate that is not there.

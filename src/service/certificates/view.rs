@@ -1,16 +1,14 @@
 //! Certificates as clients see them, and their lists.
 
-use super::super::App;
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::Attempt;
 use super::super::paging::{Connection, Cursor, PageRequest};
 use super::{about, issuers};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::audit::EventType;
 use crate::model::certificates::{CertType, parse_serial};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area};
-use crate::storage::certificate_authorities as authority_store;
 use crate::storage::certificates as store;
 use crate::storage::certificates::{CertificateRow, ListCertificates};
 use crate::storage::db::corrupt;
@@ -81,19 +79,6 @@ impl CertificateView {
             created_at: row.created_at,
         })
     }
-}
-
-/// An authority's own state, beside its certificate.
-#[derive(Debug, Clone)]
-pub struct AuthorityView {
-    pub certificate: CertificateView,
-    pub is_default: bool,
-    pub enabled: bool,
-    pub chain_pem: String,
-    pub revocations: i64,
-    pub crl_number: Option<i64>,
-    pub crl_this_update: Option<DateTime<Utc>>,
-    pub crl_next_update: Option<DateTime<Utc>>,
 }
 
 /// Whose a certificate is: its holder's, and of who asked for it.
@@ -224,78 +209,4 @@ async fn list_once(
         views.push(CertificateView::from_row(row)?);
     }
     Ok(window.connection(views, |view| Cursor::text(view.id.to_string()), |view| view))
-}
-
-/// The certificates above one (PEM, nearest first); empty for a root.
-///
-/// # Errors
-/// `UNAVAILABLE`.
-pub async fn chain_above(ctx: &OpContext, view: &CertificateView) -> Result<String> {
-    let mut tx = ctx.app().read().await?;
-    if view.cert_type.is_ca()
-        && let Some(row) = authority_store::by_id(&mut tx, view.id).await?
-    {
-        return Ok(row.chain_pem);
-    }
-    let Some(issuer) = view.issuer_id else { return Ok(String::new()) };
-    let certificate = store::by_id(&mut tx, issuer).await?;
-    let authority = authority_store::by_id(&mut tx, issuer).await?;
-    Ok(match (certificate, authority) {
-        (Some(certificate), Some(authority)) => {
-            format!("{}{}", certificate.certificate_pem, authority.chain_pem)
-        }
-        _ => String::new(),
-    })
-}
-
-/// All authorities, oldest first: their certificates are public to all who have a token.
-///
-/// # Errors
-/// `UNAUTHENTICATED`, `SEALED`, `UNAVAILABLE`.
-pub async fn authorities(ctx: &OpContext) -> Result<Vec<AuthorityView>> {
-    settle!(async {
-        let access = ctx.access().await?;
-        let mut event = access.event(EventType::CertificateListed);
-        event.event_data = json!({ "authorities": true });
-        access.record(vec![event]).await?;
-        let app = access.app();
-        let rows = authority_store::all(&mut app.read().await?).await?;
-        let mut views = Vec::with_capacity(rows.len());
-        for row in rows {
-            views.push(authority_by_id(app, row.id).await?);
-        }
-        Ok(views)
-    })
-}
-
-/// The state of an authority, for a certificate that was shown; `None` if it is no authority's.
-///
-/// # Errors
-/// `UNAVAILABLE`.
-pub async fn authority_of(ctx: &OpContext, view: &CertificateView) -> Result<Option<AuthorityView>> {
-    if !view.cert_type.is_ca() {
-        return Ok(None);
-    }
-    let there = authority_store::by_id(&mut ctx.app().read().await?, view.id).await?;
-    match there {
-        Some(row) => authority_by_id(ctx.app(), row.id).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-pub(super) async fn authority_by_id(app: &App, id: Uuid) -> Result<AuthorityView> {
-    let mut tx = app.read().await?;
-    let gone = || Error::internal("an authority is gone while it is looked at");
-    let row = authority_store::by_id(&mut tx, id).await?.ok_or_else(gone)?;
-    let certificate = store::by_id(&mut tx, id).await?.ok_or_else(gone)?;
-    Ok(AuthorityView {
-        certificate: CertificateView::from_row(certificate)?,
-        is_default: row.is_default,
-        enabled: row.enabled,
-        chain_pem: row.chain_pem,
-        revocations: row.revocations,
-        crl_number: (row.crl_number > 0).then_some(row.crl_number),
-        crl_this_update: row.crl_this_update,
-        crl_next_update: row.crl_next_update,
-    })
 }

@@ -2,8 +2,10 @@
 
 mod authorities;
 mod clients;
+mod constraints;
 mod lint;
 pub mod outside;
+mod renewal;
 mod requests;
 mod scene;
 mod tour;

@@ -48,9 +48,14 @@ impl Scene {
         scene
     }
 
-    pub async fn on(server: Server) -> Self {
+    /// Without an authority.
+    pub fn bare(server: Server) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut scene = Self { server, folder, root: String::new(), issuing: String::new() };
+        Self { server, folder, root: String::new(), issuing: String::new() }
+    }
+
+    pub async fn on(server: Server) -> Self {
+        let mut scene = Self::bare(server);
         scene.root = scene.new_root(json!({"commonName": "Root", "organization": "Example"}), "root").await;
         let below = json!({"commonName": "Issuing", "issuerSerialNumber": scene.root, "makeDefault": true});
         scene.issuing = scene.new_below(below, "issuing").await.unwrap();
@@ -143,6 +148,18 @@ impl Scene {
         curl_at(self.place(), &self.server.address(), shown, token, query, more)
     }
 
+    /// What `curl` says of a connection with this certificate and key, which must not be served.
+    pub fn refusal(&self, shown: (&str, &str)) -> String {
+        let ended = Command::new("curl")
+            .args(["-sS", "--max-time", "30", "--cacert", "root.pem", "--cert", shown.0, "--key", shown.1])
+            .arg(format!("{}/livez", self.server.address()))
+            .current_dir(self.place())
+            .output()
+            .unwrap();
+        assert!(!ended.status.success(), "{} is served", shown.0);
+        String::from_utf8_lossy(&ended.stderr).into_owned()
+    }
+
     /// Logs in with a certificate; `None` if the connection was closed.
     pub fn login(&self, holder: &Holder) -> Option<Value> {
         let shown = (format!("{}.full", holder.name), format!("{}.key", holder.name));
@@ -171,6 +188,15 @@ impl Scene {
         arguments.extend(how);
         arguments.extend(["-issuer", &issuer, "-cert", &certificate, "-url", &url, "-CAfile", "root.pem"]);
         openssl(self.place(), &arguments)
+    }
+
+    /// Waits until an authority has a revocation list, which is then in list.crl.
+    pub async fn first_list(&self, authority: &str) {
+        let since = Instant::now();
+        while self.fetch(&format!("{authority}/crl"), "list.crl").await != 200 {
+            assert!(since.elapsed() < SOON, "{authority} has no list");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Waits until the revocation list of an authority names a serial number; the list in text.

@@ -1,22 +1,80 @@
 //! Who is let in.
 
 use super::*;
+use crate::crypto::primitives::sha256;
+use crate::service::certificates::trust::Refusal;
+use rustls::AlertDescription;
 
 fn options(clients: ClientCertificates) -> TlsOptions {
     TlsOptions { files: None, names: Some(vec![AltName::Dns("localhost".to_owned())]), clients }
 }
 
-/// Certificates that no connection may come about with.
-fn bad_ones(good: &Authority) -> Vec<(&'static str, Identity)> {
+/// What no connection may come about with: why it is refused, and the alert that the client gets.
+fn bad_ones(good: &Authority) -> Vec<(&'static str, AlertDescription, Identity)> {
+    use AlertDescription as Alert;
     let (now, hour) = (start_of_time(), TimeDelta::hours(1));
     let of = |begins, ends, usage| signed(good, params("bad", begins, ends), usage);
+    let thief = Identity { leaf: identity(good, "agent").leaf, key: identity(good, "bad").key };
+    let foreign = "the certificate is of no authority of this installation";
     vec![
-        ("another authority", identity(&authority("stranger"), "bad")),
-        ("an authority of the same name", identity(&authority("ours"), "bad")),
-        ("expired", of(now - hour * 2, now - hour, ExtendedKeyUsagePurpose::ClientAuth)),
-        ("not yet valid", of(now + hour, now + hour * 2, ExtendedKeyUsagePurpose::ClientAuth)),
-        ("for servers", of(now - hour, now + hour, ExtendedKeyUsagePurpose::ServerAuth)),
+        (foreign, Alert::UnknownCA, identity(&authority("stranger"), "bad")),
+        // the name is right, the signature is not
+        (foreign, Alert::DecryptError, identity(&authority("ours"), "bad")),
+        (
+            "the certificate has expired",
+            Alert::CertificateExpired,
+            of(now - hour * 2, now - hour, ExtendedKeyUsagePurpose::ClientAuth),
+        ),
+        (
+            "the certificate is not valid yet",
+            Alert::CertificateExpired,
+            of(now + hour, now + hour * 2, ExtendedKeyUsagePurpose::ClientAuth),
+        ),
+        (
+            "the certificate is no client's",
+            Alert::UnsupportedCertificate,
+            of(now - hour, now + hour, ExtendedKeyUsagePurpose::ServerAuth),
+        ),
+        ("the client does not have the certificate's key", Alert::DecryptError, thief),
     ]
+}
+
+/// That each is refused for its reason, with its alert, and recorded with its fingerprint.
+async fn bad_ones_are_refused(server: &Server, good: &Authority, version: &'static SupportedProtocolVersion) {
+    for (reason, alert, bad) in bad_ones(good) {
+        server.keeper.refusals.lock().clear();
+        let refused = server.visit(&client(Some(&bad), version)).await.map(|visit| visit.who).unwrap_err();
+        assert_eq!(alert_of(&refused), Some(alert), "{reason}: {refused}");
+        let recorded = recorded(server, 1).await;
+        let expected = Refusal {
+            address: server.address.ip(),
+            reason,
+            fingerprint: Some(sha256(&bad.leaf)),
+            unrecorded: 0,
+        };
+        assert_eq!(recorded, [expected]);
+        server.clock.advance(TimeDelta::seconds(61));
+    }
+}
+
+/// What was put on the record, which comes after the alert.
+async fn recorded(server: &Server, count: usize) -> Vec<Refusal> {
+    for _ in 0..400 {
+        if server.keeper.refusals.lock().len() >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let recorded = server.keeper.refusals.lock().clone();
+    assert_eq!(recorded.len(), count);
+    recorded
+}
+
+fn alert_of(error: &std::io::Error) -> Option<AlertDescription> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        _ => None,
+    }
 }
 
 #[tokio::test]
@@ -28,10 +86,9 @@ async fn a_client_may_show_a_certificate_which_must_be_good() {
         assert_eq!(server.who(&client(Some(&identity(&ours, "agent")), version)).await, "admitted");
     }
     assert_eq!(server.keeper.admissions.load(Ordering::SeqCst), 2);
-    for (what, bad) in bad_ones(&ours) {
-        for version in VERSIONS {
-            assert_eq!(server.who(&client(Some(&bad), version)).await, "closed", "{what}");
-        }
+    assert!(server.keeper.refusals.lock().is_empty());
+    for version in VERSIONS {
+        bad_ones_are_refused(&server, &ours, version).await;
     }
     assert_eq!(server.keeper.admissions.load(Ordering::SeqCst), 2, "a handshake that failed was looked up");
 }
@@ -41,12 +98,55 @@ async fn required_certificates_are_required_in_both_versions() {
     let ours = authority("ours");
     let server = Server::start(options(ClientCertificates::Required), &[&ours]).await;
     for version in VERSIONS {
-        assert_eq!(server.who(&client(None, version)).await, "closed");
+        server.keeper.refusals.lock().clear();
+        let refused = server.visit(&client(None, version)).await.map(|visit| visit.who).unwrap_err();
+        assert!(alert_of(&refused).is_some(), "{refused}");
+        let recorded = recorded(&server, 1).await;
+        assert_eq!((recorded[0].reason, recorded[0].fingerprint), ("a client certificate is required", None));
         assert_eq!(server.who(&client(Some(&identity(&ours, "agent")), version)).await, "admitted");
-        for (what, bad) in bad_ones(&ours) {
-            assert_eq!(server.who(&client(Some(&bad), version)).await, "closed", "{what}");
-        }
+        bad_ones_are_refused(&server, &ours, version).await;
     }
+}
+
+/// The first time is found out after the handshake, and the connection closed; from then on the handshake itself says why.
+#[tokio::test]
+async fn what_was_revoked_is_told_so() {
+    let ours = authority("ours");
+    for version in VERSIONS {
+        let server = Server::start(options(ClientCertificates::Optional), &[&ours]).await;
+        let one = identity(&ours, "one");
+        server.set(Verdict::Revoked);
+        let refused = server.visit(&client(Some(&one), version)).await.map(|visit| visit.who).unwrap_err();
+        assert_eq!((refused.kind(), alert_of(&refused)), (std::io::ErrorKind::UnexpectedEof, None));
+        assert_eq!(server.keeper.refusals.lock()[0].reason, "it was revoked");
+        server.set(Verdict::Admit);
+        let refused = server.visit(&client(Some(&one), version)).await.map(|visit| visit.who).unwrap_err();
+        assert_eq!(alert_of(&refused), Some(AlertDescription::CertificateRevoked), "{refused}");
+        let recorded = recorded(&server, 2).await;
+        let wanted = "the certificate, or an authority above it, was revoked";
+        assert_eq!((recorded[1].reason, recorded[1].fingerprint), (wanted, Some(sha256(&one.leaf))));
+        assert_eq!(server.keeper.admissions.load(Ordering::SeqCst), 1);
+        assert_eq!(server.who(&client(Some(&identity(&ours, "two")), version)).await, "admitted");
+        // also when the authorities have changed
+        *server.keeper.anchors.lock() = vec![ours.der().to_vec(), authority("other").der().to_vec()];
+        server.tls.see_to_trust(&mut false).await;
+        assert_eq!(server.who(&client(Some(&one), version)).await, "closed");
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_fill_the_record() {
+    let ours = authority("ours");
+    let server = Server::start(options(ClientCertificates::Optional), &[&ours]).await;
+    let stranger = client(Some(&identity(&ours, "unknown")), TLS13);
+    server.set(Verdict::Refuse);
+    for _ in 0..30 {
+        assert_eq!(server.who(&stranger).await, "closed");
+    }
+    assert_eq!(server.keeper.refusals.lock().len(), 20);
+    server.clock.advance(TimeDelta::seconds(61));
+    assert_eq!(server.who(&stranger).await, "closed");
+    assert_eq!(server.keeper.refusals.lock().last().unwrap().unrecorded, 10);
 }
 
 #[tokio::test]

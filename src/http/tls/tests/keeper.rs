@@ -2,7 +2,7 @@ use super::*;
 use crate::model::certificates::CertType;
 use crate::service::certificates::PeerCertificate;
 use crate::service::certificates::own::OwnCertificate;
-use crate::service::certificates::trust::Refused;
+use crate::service::certificates::trust::{Refusal, Refused};
 use futures_util::future::BoxFuture;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 pub(super) enum Verdict {
     Admit,
     Refuse,
+    Revoked,
     Unavailable,
     Hang,
 }
@@ -22,6 +23,8 @@ pub(super) struct Keeper {
     pub(super) anchors_fail: AtomicBool,
     pub(super) verdict: Mutex<Verdict>,
     pub(super) admissions: AtomicUsize,
+    /// What was put on the record.
+    pub(super) refusals: Mutex<Vec<Refusal>>,
     /// Issues for three hours.
     pub(super) issuer: Mutex<Option<Authority>>,
     pub(super) issued: AtomicUsize,
@@ -37,6 +40,7 @@ impl Keeper {
             anchors_fail: AtomicBool::new(false),
             verdict: Mutex::new(Verdict::Admit),
             admissions: AtomicUsize::new(0),
+            refusals: Mutex::new(Vec::new()),
             issuer: Mutex::new(None),
             issued: AtomicUsize::new(0),
             stands: AtomicBool::new(true),
@@ -67,11 +71,17 @@ impl Gatekeeper for Arc<Keeper> {
                     common_name: "admitted".to_owned(),
                     serial_number: "01".to_owned(),
                 }),
-                Verdict::Refuse => Err(Refused::Because("it was revoked")),
+                Verdict::Refuse => Err(Refused::Because("it is not known")),
+                Verdict::Revoked => Err(Refused::Revoked("it was revoked")),
                 Verdict::Unavailable => Err(Refused::Unknown(Error::unavailable("closed"))),
                 Verdict::Hang => std::future::pending().await,
             }
         })
+    }
+
+    fn refused(&self, refusal: Refusal) -> BoxFuture<'_, Result<()>> {
+        self.refusals.lock().push(refusal);
+        Box::pin(async { Ok(()) })
     }
 
     fn issue<'a>(&'a self, _: &'a [AltName]) -> BoxFuture<'a, Result<OwnCertificate>> {
