@@ -1,4 +1,5 @@
 import { defineConfig } from 'vite';
+import { licenses } from './scripts/licenses.mjs';
 
 // While the page is worked on, `npm run dev` serves it and passes the API on to a server of one's own.
 const server = process.env.SECRETHUB_ADDR ?? 'http://127.0.0.1:8200';
@@ -17,6 +18,7 @@ export default defineConfig({
     // "use client" of React's libraries means nothing here
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
-  worker: { format: 'es' },
+  plugins: [licenses({ write: true })],
+  worker: { format: 'es', plugins: () => [licenses({ write: false })] },
   server: { proxy: { '/graphql': { target: server, ws: true, changeOrigin: true, rewriteWsOrigin: true } } },
 });

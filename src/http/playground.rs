@@ -46,7 +46,7 @@ pub(super) fn find(path: &str) -> Option<&'static File> {
     FILES.iter().find(|file| file.path == path)
 }
 
-/// Answers with a file. The names of all but the page itself change with their content.
+/// Answers with a file. Names under `/assets/` change with their content.
 pub(super) fn serve(file: &'static File, asked: &HeaderMap, request_id: &str) -> Response<Body> {
     let packed = takes_brotli(asked);
     let body = if packed { Bytes::from_static(file.packed) } else { plain(file) };
@@ -58,7 +58,8 @@ pub(super) fn serve(file: &'static File, asked: &HeaderMap, request_id: &str) ->
     if packed {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
-    let kept = if file.path == "/" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    let kept =
+        if file.path.starts_with("/assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));
     response
 }
@@ -125,11 +126,11 @@ mod tests {
     }
 
     #[test]
-    fn only_the_page_itself_is_asked_for_again() {
+    fn what_may_change_under_its_name_is_asked_for_again() {
         let page = serve(find("/").unwrap(), &asking("br"), "id");
         assert_eq!(page.headers()[header::CACHE_CONTROL], "no-cache");
         assert_eq!(page.headers()[header::CONTENT_ENCODING], "br");
-        let asset = FILES.iter().find(|file| file.path != "/").unwrap();
+        let asset = FILES.iter().find(|file| file.path.starts_with("/assets/")).unwrap();
         let asset = serve(asset, &HeaderMap::new(), "id");
         assert_eq!(asset.headers()[header::CACHE_CONTROL], "public, max-age=31536000, immutable");
         assert!(!asset.headers().contains_key(header::CONTENT_ENCODING));

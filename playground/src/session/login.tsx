@@ -49,6 +49,7 @@ export function Login() {
         <button type="submit" className="primary" disabled={busy || resuming}>{busy || resuming ? 'Logging in…' : 'Log in'}</button>
         <div aria-live="assertive">{error && <Refusal error={error} />}</div>
         <p className="faint">The token stays in this page's memory. <code>secrethub dev</code> prints one when it starts.</p>
+        <p className="faint"><a href="./licenses.txt">Licences of what this page is made with</a></p>
       </form>
     </section>
   );

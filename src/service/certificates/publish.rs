@@ -11,6 +11,7 @@ use crate::crypto::x509::crl as list;
 use crate::crypto::x509::crl::RevokedEntry;
 use crate::crypto::x509::facts;
 use crate::error::{Error, Result};
+use crate::failpoint::failpoint;
 use crate::model::audit::EventType;
 use crate::model::certificates::RevocationReason;
 use crate::storage::certificate_authorities as store;
@@ -32,7 +33,8 @@ const STEP: i64 = 5000;
 const REMEMBERED: Duration = Duration::hours(1);
 /// Authorities seen to in one pass.
 const MOST: i64 = 100;
-/// After a list was made, the next is not before this many times as long as that took: revocations never take all of the node.
+/// After a list was made, the next is not before this many times as long as it took to sign and store: revocations never take all of
+/// the node. Reading is not counted, since the next list reads only what is new.
 const REST: i32 = 20;
 
 /// The entries of one authority's list so far.
@@ -136,7 +138,6 @@ pub async fn rebuild(ctx: &OpContext) -> Result<usize> {
 async fn rebuild_one(ctx: &OpContext, state: &CrlState, now: DateTime<Utc>) -> Result<bool> {
     let app = ctx.app();
     let signer = issuers::signer(app, state.id).await?;
-    let started = std::time::Instant::now();
     let mut entries = app.pki.lists.entries.lock().remove(&state.id).unwrap_or(Entries {
         covers: 0,
         revoked: Vec::new(),
@@ -144,6 +145,8 @@ async fn rebuild_one(ctx: &OpContext, state: &CrlState, now: DateTime<Utc>) -> R
         not_before: now,
     });
     read_on(app, state.id, &mut entries).await?;
+    failpoint!("list_read");
+    let started = std::time::Instant::now();
     // an entry is still on the first list that is made after the end of its certificate (RFC 5280, 3.3)
     let until = now - Duration::seconds(app.pki.settings.crl_validity);
     entries.revoked.retain(|(end, _)| *end > until);
@@ -153,7 +156,9 @@ async fn rebuild_one(ctx: &OpContext, state: &CrlState, now: DateTime<Utc>) -> R
     let (entries, der) = sign(signer, entries, number, this_update, next_update).await?;
     let covers = entries.covers;
     let stored = CrlRow { der, number, covers, this_update, next_update };
+    failpoint!("list_signed");
     let done = keep(ctx, state, stored, entries.revoked.len()).await?;
+    failpoint!("list_kept");
     let took = Duration::from_std(started.elapsed()).unwrap_or(Duration::seconds(1));
     let rest = took.checked_mul(REST).unwrap_or(Duration::minutes(5)).min(Duration::minutes(5));
     app.pki.lists.entries.lock().insert(state.id, Entries { used: now, not_before: now + rest, ..entries });

@@ -1,6 +1,7 @@
 //! Certificates, with the real `openssl` and `curl`.
 
 mod authorities;
+mod background;
 mod clients;
 mod constraints;
 mod lint;
