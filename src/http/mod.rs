@@ -18,4 +18,5 @@ pub mod router;
 pub mod server;
 mod sys;
 pub mod tls;
+mod toll;
 pub mod transport;
