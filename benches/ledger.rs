@@ -41,6 +41,7 @@ async fn node(store: StoreUrl) -> secrethub::error::Result<(Arc<App>, String)> {
         partitions_ahead: 1,
         engines: secrethub::engine::EngineSettings::default(),
         pki: secrethub::service::certificates::PkiSettings::default(),
+        rates: secrethub::service::rate::RateSettings::default(),
     };
     let app = App::start(settings, Arc::new(SystemClock)).await?;
     let made = seal::initialize(&context(&app, None), 1, 1).await?;

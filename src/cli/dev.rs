@@ -12,6 +12,7 @@ use crate::model::certificates::AltName;
 use crate::model::clock::{Clock, SystemClock};
 use crate::service::certificates::PkiSettings;
 use crate::service::context::{OpContext, Origin};
+use crate::service::rate::RateSettings;
 use crate::service::{App, Limits, Settings, seal};
 use crate::storage::db::StoreUrl;
 use std::io::Write;
@@ -82,6 +83,8 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
             )),
             ..PkiSettings::default()
         },
+        // whoever tries things out is one caller, from one address
+        rates: RateSettings::default(),
     };
     let app =
         App::start(settings, Arc::new(SystemClock)).await.map_err(|error| Failure::of_process(&error))?;

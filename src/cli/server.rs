@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::{logging, node};
 use crate::config::{Config, Override, Seal};
 use crate::http::server::ServerOptions;
+use crate::http::transport::TransportOptions;
 use crate::model::clock::{Clock, SystemClock};
 use crate::service::seal::{self, SealStatus};
 use crate::service::{App, Limits, Settings};
@@ -37,6 +38,8 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
     let config = load(&args)?;
     let tls = config.listener.tls.map(|tls| tls.prepare(SystemClock.now())).transpose();
     let tls = tls.map_err(|error| Failure::of_settings(&error))?;
+    let persisted = config.documents.build(&config.graphql.limits).await;
+    let persisted = persisted.map_err(|error| Failure::of_settings(&error))?;
     if args.check {
         writeln!(std::io::stdout().lock(), "the configuration is valid")?;
         return Ok(ExitCode::SUCCESS);
@@ -69,6 +72,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         partitions_ahead: config.audit.partitions_ahead,
         engines: config.engines,
         pki: config.pki,
+        rates: config.rates,
     };
     // the store may let us wait
     let app = tokio::select! {
@@ -84,7 +88,7 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         tls,
         hangups: Some(hangups),
         trusted_proxies: config.listener.trusted_proxies,
-        transport: config.graphql,
+        transport: TransportOptions { persisted: Arc::new(persisted), ..config.graphql },
         playground: config.listener.playground,
         server: ServerOptions {
             max_connections: config.listener.max_connections,

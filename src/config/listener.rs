@@ -51,7 +51,7 @@ pub(super) fn listener(source: &Source) -> Result<Listener> {
         max_connections: whole(source, "listener.max_connections", 4096, 1, 1 << 20)?,
         max_connections_per_address: whole(source, "listener.max_connections_per_address", 1024, 1, 1 << 20)?,
         shutdown_timeout: seconds(source, "listener.shutdown_timeout", 30, 1, 3600)?,
-        playground: source.switch("listener.playground")?.unwrap_or(true),
+        playground: source.flag("listener.playground")?.unwrap_or(true),
     })
 }
 

@@ -2,10 +2,12 @@
 //! flags of the command line. Every key is known ([`source::KEYS`]), every section is validated, and a mistake is named as
 //! `section.key`. Nothing here has `Debug`: addresses of stores hold passwords.
 
+mod documents;
 mod engines;
 mod key;
 mod listener;
 mod pki;
+mod rate_limits;
 mod source;
 mod store;
 
@@ -16,12 +18,14 @@ use crate::graphql::guard::QueryLimits;
 use crate::http::transport::{Introspection, TransportOptions};
 use crate::model::duration;
 use crate::service::certificates::PkiSettings;
+use crate::service::rate::RateSettings;
 use crate::storage::db::StoreUrl;
 use source::Source;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+pub use documents::Documents;
 pub use engines::beside_program;
 pub use listener::{DEFAULT_ADDRESS, Listener};
 pub use source::Override;
@@ -40,6 +44,8 @@ pub struct Config {
     pub cache_bytes: u64,
     pub engines: EngineSettings,
     pub pki: PkiSettings,
+    pub documents: Documents,
+    pub rates: RateSettings,
 }
 
 pub struct Storage {
@@ -110,6 +116,8 @@ impl Config {
             cache_bytes: whole(source, "cache.bytes", 64 << 20, 1 << 20, 1 << 40)?,
             engines: engines::engines(source)?,
             pki: pki::pki(source)?,
+            documents: documents::documents(source)?,
+            rates: rate_limits::rate_limits(source)?,
         })
     }
 }
@@ -176,6 +184,8 @@ fn graphql(source: &Source) -> Result<TransportOptions> {
             )?,
             max_directives: whole(source, "graphql.max_directives", limits.max_directives, 0, 100_000)?,
             max_complexity: whole(source, "graphql.max_complexity", limits.max_complexity, 1, 10_000_000)?,
+            max_operations: whole(source, "graphql.max_operations", limits.max_operations, 1, 1000)?,
+            variables: documents::variables(source)?,
         },
         introspection,
         max_body_bytes: whole(source, "listener.max_body_bytes", default.max_body_bytes, 1024, 64 << 20)?,
@@ -193,6 +203,14 @@ fn graphql(source: &Source) -> Result<TransportOptions> {
             1,
             1 << 20,
         )?,
+        max_bodies_bytes: whole(
+            source,
+            "listener.max_bodies_bytes",
+            default.max_bodies_bytes,
+            1 << 20,
+            1 << 40,
+        )?,
+        max_documents: whole(source, "graphql.cached_documents", default.max_documents, 1, 1_000_000)?,
         ..default
     })
 }

@@ -9,10 +9,10 @@ use std::path::Path;
 pub enum Kind {
     Text,
     Whole,
-    /// `true` or `false`.
-    Switch,
     /// A list of texts; in the environment separated by commas.
     List,
+    /// `true` or `false`.
+    Flag,
     /// Repeated sections, `[[section.key]]`; in the file only.
     Tables,
 }
@@ -32,7 +32,8 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("listener.request_timeout", Kind::Text),
     ("listener.shutdown_timeout", Kind::Text),
     ("listener.max_body_bytes", Kind::Whole),
-    ("listener.playground", Kind::Switch),
+    ("listener.playground", Kind::Flag),
+    ("listener.max_bodies_bytes", Kind::Whole),
     ("storage.url", Kind::Text),
     ("storage.max_connections", Kind::Whole),
     ("seal.type", Kind::Text),
@@ -47,6 +48,22 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("graphql.max_root_mutations", Kind::Whole),
     ("graphql.max_directives", Kind::Whole),
     ("graphql.max_complexity", Kind::Whole),
+    ("graphql.max_operations", Kind::Whole),
+    ("graphql.max_variables", Kind::Whole),
+    ("graphql.max_variables_bytes", Kind::Whole),
+    ("graphql.max_values", Kind::Whole),
+    ("graphql.max_list_length", Kind::Whole),
+    ("graphql.max_json_depth", Kind::Whole),
+    ("graphql.cached_documents", Kind::Whole),
+    ("graphql.documents", Kind::Text),
+    ("graphql.persisted_documents", Kind::Text),
+    ("rate_limits.enabled", Kind::Flag),
+    ("rate_limits.cost_per_second", Kind::Whole),
+    ("rate_limits.burst", Kind::Whole),
+    ("rate_limits.anonymous_cost_per_second", Kind::Whole),
+    ("rate_limits.anonymous_burst", Kind::Whole),
+    ("rate_limits.failed_logins", Kind::Whole),
+    ("rate_limits.failed_logins_window", Kind::Text),
     ("audit.partitions_ahead", Kind::Whole),
     ("log.format", Kind::Text),
     ("log.level", Kind::Text),
@@ -76,8 +93,8 @@ pub struct Override {
 enum Given {
     Text(String),
     Whole(i64),
-    Switch(bool),
     List(Vec<String>),
+    Flag(bool),
     Tables(Vec<toml::Table>),
 }
 
@@ -136,7 +153,6 @@ impl Source {
             let given = match kind {
                 Kind::Text => Given::Text(value.clone()),
                 Kind::Whole => Given::Whole(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
-                Kind::Switch => Given::Switch(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
                 Kind::List => Given::List(
                     value
                         .split(',')
@@ -144,6 +160,7 @@ impl Source {
                         .filter(|item| !item.is_empty())
                         .collect(),
                 ),
+                Kind::Flag => Given::Flag(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
                 Kind::Tables => {
                     let message = "can be set in the configuration file only";
                     return Err(Error::bad_input(variable.clone(), message));
@@ -176,11 +193,11 @@ impl Source {
         }
     }
 
-    pub(super) fn switch(&self, key: &'static str) -> Result<Option<bool>> {
+    pub(super) fn flag(&self, key: &'static str) -> Result<Option<bool>> {
         match self.0.get(key) {
             None => Ok(None),
-            Some(Given::Switch(on)) => Ok(Some(*on)),
-            Some(_) => Err(wrong_kind(key, Kind::Switch)),
+            Some(Given::Flag(flag)) => Ok(Some(*flag)),
+            Some(_) => Err(wrong_kind(key, Kind::Flag)),
         }
     }
 
@@ -216,8 +233,8 @@ fn wrong_kind(key: &'static str, kind: Kind) -> Error {
     let what = match kind {
         Kind::Text => "a text in quotation marks",
         Kind::Whole => "a whole number",
-        Kind::Switch => "true or false",
         Kind::List => "a list of texts",
+        Kind::Flag => "true or false",
         Kind::Tables => "sections with this name in double brackets",
     };
     Error::bad_input(key, format!("write {what}"))
@@ -227,7 +244,7 @@ fn from_toml(value: toml::Value, kind: Kind) -> Option<Given> {
     match (kind, value) {
         (Kind::Text, toml::Value::String(text)) => Some(Given::Text(text)),
         (Kind::Whole, toml::Value::Integer(number)) => Some(Given::Whole(number)),
-        (Kind::Switch, toml::Value::Boolean(on)) => Some(Given::Switch(on)),
+        (Kind::Flag, toml::Value::Boolean(flag)) => Some(Given::Flag(flag)),
         (Kind::List, toml::Value::Array(items)) => texts(items).map(Given::List),
         (Kind::Tables, toml::Value::Array(items)) => items
             .into_iter()

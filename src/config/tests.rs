@@ -1,5 +1,7 @@
 use super::*;
+use crate::graphql::guard::VariableLimits;
 use crate::http::tls::ClientCertificates;
+use crate::service::rate::{Allowance, FailedLoginLimits, WorkLimits};
 use std::os::unix::fs::PermissionsExt;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -74,6 +76,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
         shutdown_timeout = "1m"
         max_body_bytes = 4096
         playground = false
+        max_bodies_bytes = 2000000
         [storage]
         url = "sqlite:x.db"
         max_connections = 3
@@ -90,6 +93,22 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
         max_root_mutations = 3
         max_directives = 4
         max_complexity = 6
+        max_operations = 7
+        max_variables = 8
+        max_variables_bytes = 9
+        max_values = 10
+        max_list_length = 11
+        max_json_depth = 12
+        cached_documents = 13
+        documents = "any"
+        [rate_limits]
+        enabled = true
+        cost_per_second = 14
+        burst = 15
+        anonymous_cost_per_second = 16
+        anonymous_burst = 17
+        failed_logins = 18
+        failed_logins_window = "19s"
         [audit]
         partitions_ahead = 2
         [log]
@@ -122,6 +141,17 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
     assert!(matches!(&config.storage.url, StoreUrl::Sqlite(path) if path == Path::new("y.db")));
     assert_eq!(config.graphql.limits.max_depth, 7);
     assert_eq!(config.graphql.limits.max_complexity, 6);
+    let variables =
+        VariableLimits { max_variables: 8, max_bytes: 9, max_values: 10, max_list_length: 11, max_depth: 12 };
+    assert_eq!((config.graphql.limits.max_operations, config.graphql.limits.variables), (7, variables));
+    assert_eq!((config.graphql.max_bodies_bytes, config.graphql.max_documents), (2_000_000, 13));
+    let allowance = |per_second: u32, burst: u32| Allowance {
+        per_second: per_second.try_into().unwrap(),
+        burst: burst.try_into().unwrap(),
+    };
+    let work = WorkLimits { caller: allowance(14, 15), anonymous: allowance(16, 17) };
+    assert_eq!(config.rates.work, Some(work));
+    assert_eq!(config.rates.failed_logins, Some(FailedLoginLimits { failures: 18, window_seconds: 19 }));
     assert_eq!(config.listener.max_connections_per_address, 4);
     assert!(!config.listener.playground);
     assert_eq!(config.listener.trusted_proxies.len(), 2);
@@ -193,6 +223,24 @@ fn every_mistake_names_its_key_and_no_value() {
         ("[graphql]\nmax_root_mutations = 0", "graphql.max_root_mutations"),
         ("[graphql]\nmax_directives = -1", "graphql.max_directives"),
         ("[graphql]\nmax_complexity = 1.5", "graphql.max_complexity"),
+        ("[graphql]\nmax_operations = 0", "graphql.max_operations"),
+        ("[graphql]\nmax_variables = -1", "graphql.max_variables"),
+        ("[graphql]\nmax_variables_bytes = 1", "graphql.max_variables_bytes"),
+        ("[graphql]\nmax_values = 0", "graphql.max_values"),
+        ("[graphql]\nmax_list_length = 0", "graphql.max_list_length"),
+        ("[graphql]\nmax_json_depth = 128", "graphql.max_json_depth"),
+        ("[graphql]\ncached_documents = 0", "graphql.cached_documents"),
+        ("[graphql]\ndocuments = \"all\"", "graphql.documents"),
+        ("[graphql]\ndocuments = \"trusted-only\"", "graphql.documents"),
+        ("[graphql]\npersisted_documents = \"/nonexistent\"", "graphql.persisted_documents"),
+        ("[listener]\nmax_bodies_bytes = 1", "listener.max_bodies_bytes"),
+        ("[rate_limits]\nenabled = \"yes\"", "rate_limits.enabled"),
+        ("[rate_limits]\ncost_per_second = 0", "rate_limits.cost_per_second"),
+        ("[rate_limits]\nburst = 0", "rate_limits.burst"),
+        ("[rate_limits]\nanonymous_cost_per_second = 0", "rate_limits.anonymous_cost_per_second"),
+        ("[rate_limits]\nanonymous_burst = 4000000000", "rate_limits.anonymous_burst"),
+        ("[rate_limits]\nfailed_logins = -1", "rate_limits.failed_logins"),
+        ("[rate_limits]\nfailed_logins_window = \"2d\"", "rate_limits.failed_logins_window"),
         ("[audit]\npartitions_ahead = 0", "audit.partitions_ahead"),
         ("[log]\nformat = \"xml\"", "log.format"),
         ("[log]\nlevel = \"a=b=c\"", "log.level"),
@@ -216,6 +264,36 @@ fn every_mistake_names_its_key_and_no_value() {
     assert_eq!(error.field(), Some("SECRETHUB_STORAGE__URLL"));
     let error = load("[storage]\nurl = \"x.db\"", &[("SECRETHUB_CACHE__BYTES", "many")]).err().unwrap();
     assert_eq!(error.field(), Some("cache.bytes"));
+}
+
+#[test]
+fn rate_limits_can_be_turned_off() {
+    let of = |toml: &str, environment: &[(&str, &str)]| {
+        load(&format!("[storage]\nurl = \"x.db\"\n{toml}"), environment).unwrap().rates
+    };
+    let default = of("", &[]);
+    assert!(default.work.is_some() && default.failed_logins.is_some());
+    let off = of("[rate_limits]\nenabled = false\nfailed_logins = 0", &[]);
+    assert!(off.work.is_none() && off.failed_logins.is_none());
+    assert!(of("", &[("SECRETHUB_RATE_LIMITS__ENABLED", "false")]).work.is_none());
+}
+
+#[tokio::test]
+async fn a_manifest_is_read_and_its_mistakes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("documents.json");
+    let toml = format!(
+        "[storage]\nurl = \"x.db\"\n[graphql]\ndocuments = \"trusted-only\"\npersisted_documents = {path:?}"
+    );
+    let built = async |json: &str| {
+        std::fs::write(&path, json).unwrap();
+        let config = load(&toml, &[])?;
+        config.documents.build(&config.graphql.limits).await
+    };
+    assert!(built(r#"{"me": "{ me { displayName } }"}"#).await.is_ok());
+    for json in ["[]", r#"{"me": "{ nobody { displayName } }"}"#] {
+        assert_eq!(built(json).await.err().unwrap().field(), Some("graphql.persisted_documents"), "{json}");
+    }
 }
 
 #[test]

@@ -2,27 +2,58 @@
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
 use super::literals;
+use super::persisted::Persisted;
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::parser::{self, parse_query};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A document that passed the limits that do not hang on variables.
 pub struct Document {
     pub parsed: ExecutableDocument,
     operations: Vec<OperationMeasure>,
     bytes: usize,
+    /// Whether it came with its hash, to be asked for by that: a guess at what others ran is not answered.
+    registered: AtomicBool,
+}
+
+impl Document {
+    /// # Errors
+    /// `BAD_USER_INPUT` for a syntax error, `QUERY_TOO_COMPLEX` over a limit.
+    pub(super) fn parse(text: &str, limits: &QueryLimits, page_size: PageSize) -> Result<Self> {
+        scan(text, limits)?;
+        let parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
+        let operations = measure_document(&parsed, &Variables::default(), page_size)?;
+        limits.check_document(&operations)?;
+        Ok(Self { parsed, operations, bytes: text.len(), registered: AtomicBool::new(false) })
+    }
+
+    /// The operations, as measured without variables.
+    pub(super) fn operations(&self) -> &[OperationMeasure] {
+        &self.operations
+    }
 }
 
 /// The documents seen lately. Bounded by their number and by an estimate of their memory.
 pub struct DocumentCache {
     documents: Cache<[u8; 32], Arc<Document>, ByMemory>,
+    persisted: Arc<Persisted>,
     limits: QueryLimits,
     page_size: PageSize,
+}
+
+/// The prefix of names of documents that are the hash of their text.
+pub(super) const SHA256: &str = "sha256:";
+
+/// The bytes of a SHA-256 in hex.
+pub(super) fn hash_of(hex: &str) -> Option<[u8; 32]> {
+    HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
 /// A document that may be executed, and what it was measured to be.
@@ -46,41 +77,104 @@ impl Weighter<[u8; 32], Arc<Document>> for ByMemory {
     }
 }
 
-impl DocumentCache {
-    /// A cache of at most `max_documents` documents that take about `max_bytes` of memory.
+/// Which document a request means. One of the three is there; a hash may come beside the text.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    pub text: Option<&'a str>,
+    /// `documentId`.
+    pub id: Option<&'a str>,
+    /// Of automatic persisted queries: the SHA-256 of the text, in hex.
+    pub hash: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// A document that is all there.
     #[must_use]
-    pub fn new(limits: QueryLimits, page_size: PageSize, max_documents: usize, max_bytes: u64) -> Self {
+    pub fn text(text: &'a str) -> Self {
+        Self { text: Some(text), ..Self::default() }
+    }
+
+    /// Bytes of what was sent.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.map_or(0, str::len)
+    }
+}
+
+impl DocumentCache {
+    /// A cache of at most `max_documents` documents that take about `max_bytes` of memory, beside those that are persisted.
+    #[must_use]
+    pub fn new(
+        limits: QueryLimits,
+        page_size: PageSize,
+        max_documents: usize,
+        max_bytes: u64,
+        persisted: Arc<Persisted>,
+    ) -> Self {
         let max_documents = max_documents.max(1);
         let by_memory = ByMemory { least: (max_bytes / max_documents as u64).max(1) };
-        Self { documents: Cache::with_weighter(max_documents, max_bytes, by_memory), limits, page_size }
+        let documents = Cache::with_weighter(max_documents, max_bytes, by_memory);
+        Self { documents, limits, page_size, persisted }
     }
 
     /// Parses and measures a request's text, or remembers it, and picks the operation that is to run.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` for a syntax error or an operation that is not there, `QUERY_TOO_COMPLEX` over a limit. Neither is remembered.
-    pub fn prepare(&self, text: &str, operation: Option<&str>, variables: &Variables) -> Result<Prepared> {
-        if text.len() > self.limits.max_bytes {
-            scan(text, &self.limits)?;
-        }
-        let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let document = match self.documents.get(&key) {
-            Some(document) => document,
-            None => self.parse(text, key)?,
+    /// `BAD_USER_INPUT` for a syntax error, a wrong hash or an operation that is not there, `QUERY_TOO_COMPLEX` over a limit. Neither is
+    /// remembered. `PERSISTED_QUERY_NOT_FOUND` for a name or hash that is not known here, `FORBIDDEN` for a text that may not run.
+    pub fn prepare(&self, asked: &Asked, operation: Option<&str>, variables: &Variables) -> Result<Prepared> {
+        let document = match asked.text {
+            Some(text) => self.of_text(text, asked.hash)?,
+            None => asked
+                .id
+                .or(asked.hash)
+                .and_then(|name| self.by_name(name))
+                .ok_or_else(|| self.persisted.not_found(asked.id.is_some()))?,
         };
         let operation = self.measure(&document, operation, variables)?;
         Ok(Prepared { document, operation })
     }
 
+    fn of_text(&self, text: &str, hash: Option<&str>) -> Result<Arc<Document>> {
+        if text.len() > self.limits.max_bytes {
+            scan(text, &self.limits)?;
+        }
+        let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        if hash.is_some_and(|hash| hash_of(hash) != Some(key)) {
+            return Err(Error::bad_input(
+                "extensions.persistedQuery.sha256Hash",
+                "is not the SHA-256 of the 'query' beside it, in hex",
+            ));
+        }
+        if let Some(document) = self.persisted.by_text(&key) {
+            return Ok(document);
+        }
+        self.persisted.require_open()?;
+        let document = self.documents.get(&key).map_or_else(|| self.parse(text, key), Ok)?;
+        if hash.is_some() {
+            document.registered.store(true, Ordering::Relaxed);
+        }
+        Ok(document)
+    }
+
+    /// A document of the manifest by any of its names, or one that came lately together with its hash.
+    fn by_name(&self, name: &str) -> Option<Arc<Document>> {
+        if let Some(document) = self.persisted.by_id(name) {
+            return Some(document);
+        }
+        let key = hash_of(name.strip_prefix(SHA256).unwrap_or(name))?;
+        let registered = || {
+            let document =
+                self.documents.get(&key).filter(|document| document.registered.load(Ordering::Relaxed))?;
+            self.persisted.require_open().is_ok().then_some(document)
+        };
+        self.persisted.by_text(&key).or_else(registered)
+    }
+
     fn parse(&self, text: &str, key: [u8; 32]) -> Result<Arc<Document>> {
-        scan(text, &self.limits)?;
-        let parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
-        let operations = measure_document(&parsed, &Variables::default(), self.page_size)?;
-        self.limits.check_document(&operations)?;
-        let only_queries = operations.iter().all(|op| op.operation_type == OperationType::Query);
-        let may_keep = only_queries || !literals::present(&parsed);
-        let document = Arc::new(Document { parsed, operations, bytes: text.len() });
-        if may_keep {
+        let document = Arc::new(Document::parse(text, &self.limits, self.page_size)?);
+        let only_queries = document.operations.iter().all(|op| op.operation_type == OperationType::Query);
+        if only_queries || !literals::present(&document.parsed) {
             self.documents.insert(key, Arc::clone(&document));
         }
         Ok(document)
@@ -129,19 +223,21 @@ mod tests {
     use super::*;
 
     fn cache() -> DocumentCache {
-        DocumentCache::new(QueryLimits::default(), connection_page_size, 8, 1 << 20)
+        DocumentCache::new(QueryLimits::default(), connection_page_size, 8, 1 << 20, Arc::default())
     }
 
     #[test]
     fn documents_are_remembered_but_errors_and_literals_of_mutations_are_not() {
         let cache = cache();
         let none = Variables::default();
-        let first = cache.prepare("{ me { displayName } }", None, &none).unwrap().document;
-        let again = cache.prepare("{ me { displayName } }", None, &none).unwrap().document;
+        let first = cache.prepare(&Asked::text("{ me { displayName } }"), None, &none).unwrap().document;
+        let again = cache.prepare(&Asked::text("{ me { displayName } }"), None, &none).unwrap().document;
         assert!(Arc::ptr_eq(&first, &again));
         assert_eq!(cache.documents.len(), 1);
 
-        let broken = cache.prepare("mutation { unseal(input: {share: \"s3cret\" ", None, &none).map(drop);
+        let broken = cache
+            .prepare(&Asked::text("mutation { unseal(input: {share: \"s3cret\" "), None, &none)
+            .map(drop);
         let message = broken.unwrap_err().to_string();
         assert!(message.contains("syntax error at line 1"), "{message}");
         assert!(!message.contains("s3cret"), "{message}");
@@ -150,11 +246,14 @@ mod tests {
             "mutation { putSecret(input: {path: $p, data: 123456}) { x } }",
             "query A { a } mutation B { putSecret(input: {path: $p, data: {pin: $pin}}) { x } }",
         ] {
-            assert!(cache.prepare(text, text.starts_with('q').then_some("B"), &none).is_ok(), "{text}");
+            assert!(
+                cache.prepare(&Asked::text(text), text.starts_with('q').then_some("B"), &none).is_ok(),
+                "{text}"
+            );
             assert_eq!(cache.documents.len(), 1, "{text}");
         }
         let plain = "mutation ($p: SecretPath!, $d: JSON!) { putSecret(input: {path: $p, data: $d}) { x } }";
-        assert!(cache.prepare(plain, None, &none).is_ok());
+        assert!(cache.prepare(&Asked::text(plain), None, &none).is_ok());
         assert_eq!(cache.documents.len(), 2);
     }
 
@@ -162,7 +261,7 @@ mod tests {
     fn the_number_of_documents_is_bounded() {
         let cache = cache();
         for number in 0..1000 {
-            cache.prepare(&format!("{{ a{number} }}"), None, &Variables::default()).unwrap();
+            cache.prepare(&Asked::text(&format!("{{ a{number} }}")), None, &Variables::default()).unwrap();
         }
         assert!(cache.documents.len() <= 8, "{}", cache.documents.len());
     }
@@ -172,11 +271,44 @@ mod tests {
         let cache = cache();
         let text = "query A { a } mutation B { b }";
         let none = Variables::default();
-        let picked = cache.prepare(text, Some("B"), &none).unwrap().operation;
+        let picked = cache.prepare(&Asked::text(text), Some("B"), &none).unwrap().operation;
         assert_eq!(picked.operation_type, OperationType::Mutation);
-        assert!(cache.prepare(text, None, &none).is_err());
-        assert!(cache.prepare(text, Some("C"), &none).is_err());
-        assert!(cache.prepare("{ a }", Some("A"), &none).is_err());
+        assert!(cache.prepare(&Asked::text(text), None, &none).is_err());
+        assert!(cache.prepare(&Asked::text(text), Some("C"), &none).is_err());
+        assert!(cache.prepare(&Asked::text("{ a }"), Some("A"), &none).is_err());
+    }
+
+    #[test]
+    fn what_is_remembered_can_be_asked_for_by_its_hash() {
+        let cache = cache();
+        let none = Variables::default();
+        let hex = |text: &str| data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes()));
+        let by_hash = |hash: &str| {
+            let asked = Asked { hash: Some(hash), ..Asked::default() };
+            cache.prepare(&asked, None, &none).map(|prepared| prepared.document)
+        };
+        let text = "{ me { displayName } }";
+        assert_eq!(by_hash(&hex(text)).err().unwrap().code(), ErrorCode::PersistedQueryNotFound);
+        cache.prepare(&Asked::text(text), None, &none).unwrap();
+        assert!(by_hash(&hex(text)).is_err(), "nobody learns by a hash what others ran");
+        let registering = |hash: &str| {
+            let asked = Asked { text: Some(text), hash: Some(hash), id: None };
+            cache.prepare(&asked, None, &none).map(|prepared| prepared.document)
+        };
+        let wrong = registering(&hex("{ me { displayName }  }")).err().unwrap();
+        assert_eq!(wrong.field(), Some("extensions.persistedQuery.sha256Hash"));
+        assert!(by_hash(&hex(text)).is_err(), "what was refused is not remembered");
+        let first = registering(&hex(text)).unwrap();
+        assert!(Arc::ptr_eq(&first, &by_hash(&hex(text)).unwrap()));
+        let id = format!("{SHA256}{}", hex(text));
+        let by_id = cache.prepare(&Asked { id: Some(&id), ..Asked::default() }, None, &none).unwrap();
+        assert!(Arc::ptr_eq(&first, &by_id.document));
+        // a secret in the text of a mutation is not kept for anybody
+        let secret = "mutation { unseal(input: {share: \"s3cret\"}) { x } }";
+        cache
+            .prepare(&Asked { text: Some(secret), hash: Some(&hex(secret)), id: None }, None, &none)
+            .unwrap();
+        assert!(by_hash(&hex(secret)).is_err());
     }
 
     #[test]
@@ -184,10 +316,13 @@ mod tests {
         let cache = cache();
         let text = "query ($n: Int = 100) { secrets(first: $n) { nodes { versions(first: $n) { nodes { version } } } } }";
         let vars = |n: i32| Variables::from_json(serde_json::json!({ "n": n }));
-        assert!(cache.prepare(text, None, &vars(5)).is_ok());
-        assert_eq!(cache.prepare(text, None, &vars(100)).err().unwrap().code(), ErrorCode::QueryTooComplex);
+        assert!(cache.prepare(&Asked::text(text), None, &vars(5)).is_ok());
         assert_eq!(
-            cache.prepare(text, None, &Variables::default()).err().unwrap().code(),
+            cache.prepare(&Asked::text(text), None, &vars(100)).err().unwrap().code(),
+            ErrorCode::QueryTooComplex
+        );
+        assert_eq!(
+            cache.prepare(&Asked::text(text), None, &Variables::default()).err().unwrap().code(),
             ErrorCode::QueryTooComplex
         );
     }

@@ -34,6 +34,7 @@ impl Node {
             partitions_ahead: 1,
             engines: crate::engine::EngineSettings::default(),
             pki: crate::service::certificates::PkiSettings::default(),
+            rates: crate::service::rate::RateSettings::default(),
         };
         let app = App::start(settings, Arc::new(SystemClock)).await.unwrap();
         let mut node =

@@ -11,6 +11,7 @@ mod literals;
 pub mod nulls;
 pub mod order;
 pub mod pages;
+pub mod persisted;
 pub mod result;
 pub mod scalars;
 
@@ -23,7 +24,7 @@ mod flow_tests;
 #[cfg(test)]
 mod schema_tests;
 
-use async_graphql::{EmptySubscription, SDLExportOptions, Schema};
+use async_graphql::{EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
 pub use mutation::MutationRoot;
 pub use query::QueryRoot;
 
@@ -59,6 +60,10 @@ pub struct SchemaOptions {
 /// Builds the schema, once per process: it is cheap to clone.
 #[must_use]
 pub fn schema(options: SchemaOptions) -> ApiSchema {
+    builder(options).finish()
+}
+
+fn builder(options: SchemaOptions) -> SchemaBuilder<QueryRoot, MutationRoot, EmptySubscription> {
     let mut builder = Schema::build(QueryRoot::default(), MutationRoot::default(), EmptySubscription)
         // No field returns it: it is the vocabulary of `extensions.code`.
         .register_output_type::<types::codes::ErrorCode>()
@@ -73,7 +78,7 @@ pub fn schema(options: SchemaOptions) -> ApiSchema {
         // "did you mean ..." would spell the schema out word by word.
         builder = builder.disable_suggestions();
     }
-    builder.finish()
+    builder
 }
 
 /// The schema as text, in an order that does not depend on that of the source.

@@ -296,3 +296,16 @@ async fn bad_scalars_have_a_code_and_no_resolver_runs_without_a_context() {
     let text = serde_json::to_string(&schema.execute("{ __typename me { displayName } }").await).unwrap();
     assert!(text.contains("INTERNAL") && !text.contains("OpContext"), "{text}");
 }
+
+#[test]
+fn every_field_with_a_price_of_its_own_exists() {
+    let sdl = sdl();
+    for pair in guard::SURCHARGES.windows(2) {
+        assert!(pair[0].0 < pair[1].0, "they are looked up in order");
+    }
+    for (field, _) in guard::SURCHARGES.iter().filter(|(field, _)| !field.starts_with("__")) {
+        let is_there =
+            |line: &str| line.trim().strip_prefix(field).is_some_and(|rest| rest.starts_with(['(', ':']));
+        assert!(sdl.lines().any(is_there), "{field}");
+    }
+}

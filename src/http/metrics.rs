@@ -49,6 +49,11 @@ fn render(measured: &Measured) -> Result<String> {
         "Audit events that this node has recorded",
         ConstCounter::new(measured.ledger_events),
     );
+    registry.register(
+        "rate_limited_requests",
+        "Requests that were refused because their caller asked for too much",
+        ConstCounter::new(measured.rate_limited),
+    );
     type Value = fn(&KindOfEngine) -> i64;
     let gauges: [(&str, &str, Value); 5] = [
         ("engines", "Engines of a kind", |kind| kind.engines),
@@ -99,6 +104,7 @@ mod tests {
             "# TYPE secrethub_sealed gauge",
             "secrethub_sealed 0",
             "secrethub_audit_events_total 5",
+            "secrethub_rate_limited_requests_total 0",
             "secrethub_leases_live{kind=\"redis\"} 7",
             "secrethub_leases_overdue{kind=\"redis\"} 1",
             "secrethub_certificates_expiring{type=\"server\"} 3",

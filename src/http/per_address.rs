@@ -1,8 +1,9 @@
 //! How many connections one address holds, so that no single client takes them all.
 
+use crate::model::cidr::client_of;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The connections there are, by where they come from.
@@ -18,7 +19,7 @@ pub struct Counted {
 impl PerAddress {
     /// Counts a connection; `None` if `most` are there already.
     pub fn enter(&self, address: IpAddr, most: usize) -> Option<Counted> {
-        let from = origin(address);
+        let from = client_of(address);
         let mut counts = self.0.lock();
         let count = counts.entry(from).or_insert(0);
         if *count >= most {
@@ -38,14 +39,6 @@ impl Drop for Counted {
                 counts.remove(&self.from);
             }
         }
-    }
-}
-
-/// A whole /64 of IPv6 is one client's: it may take any address in it.
-pub(super) fn origin(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-        ip => ip,
     }
 }
 

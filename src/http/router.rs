@@ -7,10 +7,10 @@ use super::ids::{correlation_id, request_id};
 use super::respond;
 use super::server::{Handler, Peer};
 use super::transport::{Api, Call, CallOrigin, GraphqlDoor, TransportOptions};
-use super::{audit_export, health, metrics, pki, playground, sys};
+use super::{audit_export, health, metrics, pki, playground, sys, toll};
 use crate::error::{Error, ErrorCode, Result};
-use crate::service::App;
 use crate::service::context::{OpContext, Origin};
+use crate::service::{App, rate};
 use async_graphql::{ObjectType, Schema, SubscriptionType};
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -46,6 +46,10 @@ where
 
     async fn authenticate(&self, context: &OpContext) -> Result<()> {
         crate::service::tokens::me(context).await.map(drop)
+    }
+
+    async fn admit(&self, context: &OpContext, cost: u64) -> Result<()> {
+        rate::admit(context, cost).await
     }
 
     async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
@@ -120,6 +124,9 @@ where
         }
         let visit = self.visit(request.headers(), origin);
         let id = visit.id.clone();
+        if let Err(error) = rate::admit_address(&visit.ctx, toll::of(request.uri().path())) {
+            return respond::error(&error, &id);
+        }
         if request.uri().path() == sys::INIT {
             // the key shares are shown in this answer and never again: it is not cut off
             return route(request, visit).await;

@@ -15,7 +15,8 @@ use super::params::Params;
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
-use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
+use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size, of_text, price};
+use crate::graphql::persisted::Persisted;
 use crate::graphql::{nulls, order};
 use crate::service::certificates::PeerCertificate;
 use answer::{execution, refuse};
@@ -43,6 +44,8 @@ pub struct TransportOptions {
     /// Documents remembered, and the memory they may take in bytes.
     pub max_documents: usize,
     pub max_document_bytes: u64,
+    /// Those of the manifest.
+    pub persisted: Arc<Persisted>,
 }
 
 /// Without a token there is little to say: a login, a key share.
@@ -59,6 +62,7 @@ impl Default for TransportOptions {
             max_bodies_bytes: 256 * 1024 * 1024,
             max_documents: 1000,
             max_document_bytes: 8 * 1024 * 1024,
+            persisted: Arc::default(),
         }
     }
 }
@@ -92,6 +96,9 @@ pub trait Api: Send + Sync + 'static {
     /// a large body is read.
     fn authenticate(&self, context: &Self::Context) -> impl Future<Output = Result<()>> + Send;
 
+    /// Charges the caller for work; to be called before it is done, for every operation.
+    fn admit(&self, context: &Self::Context, cost: u64) -> impl Future<Output = Result<()>> + Send;
+
     fn execute(
         &self,
         request: async_graphql::Request,
@@ -123,7 +130,7 @@ impl Refusal {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = match error.code() {
-            ErrorCode::Unavailable | ErrorCode::Internal => {
+            ErrorCode::Unavailable | ErrorCode::Internal | ErrorCode::RateLimited => {
                 StatusCode::from_u16(error.code().http_status()).ok()
             }
             _ => None,
@@ -142,6 +149,7 @@ impl<A: Api> GraphqlDoor<A> {
                 connection_page_size,
                 options.max_documents,
                 options.max_document_bytes,
+                Arc::clone(&options.persisted),
             ),
             gate,
             options,
@@ -204,13 +212,15 @@ impl<A: Api> GraphqlDoor<A> {
         let arrived = if by_get { None } else { Some(self.posted(&head.headers, body, &context).await?) };
         // not before the body is here: slow senders hold no places
         let _place = self.gate.enter()?;
+        let variables = &self.options.limits.variables;
         let (params, _taken) = match arrived {
-            Some(body) => (Params::from_body(&body.bytes).map_err(malformed)?, body.taken),
-            None => (Params::from_uri(&head.uri).map_err(malformed)?, Taken::default()),
+            Some(body) => (Params::from_body(&body.bytes, variables).map_err(malformed)?, body.taken),
+            None => (Params::from_uri(&head.uri, variables).map_err(malformed)?, Taken::default()),
         };
 
-        let prepared =
-            self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
+        let asked = params.asked();
+        self.api.admit(&context, of_text(asked.bytes())).await?;
+        let prepared = self.documents.prepare(&asked, params.operation_name.as_deref(), &params.variables)?;
         match prepared.operation.operation_type {
             OperationType::Query => {}
             OperationType::Mutation if by_get => {
@@ -222,9 +232,12 @@ impl<A: Api> GraphqlDoor<A> {
                 return Err(Error::new(ErrorCode::BadUserInput, message).into());
             }
         }
+        self.api.admit(&context, price(&prepared.operation)).await?;
         self.admit_introspection(&prepared.operation, &context).await?;
 
-        let mut call = async_graphql::Request::new(params.query).variables(params.variables).data(context);
+        let mut call = async_graphql::Request::new(params.query.unwrap_or_default())
+            .variables(params.variables)
+            .data(context);
         call.operation_name.clone_from(&params.operation_name);
         call.set_parsed_query(prepared.document.parsed.clone());
         let mut response = self.api.execute(call).await;

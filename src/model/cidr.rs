@@ -5,7 +5,7 @@
 
 use ipnet::IpNet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Most ranges in one list.
 pub const MAX_RANGES: usize = 64;
@@ -19,6 +19,15 @@ pub enum CidrError {
     HostBits(IpNet),
     #[error("the range is IPv4 written as IPv6: write it as IPv4, such as 10.0.0.0/8")]
     MappedIpv4,
+}
+
+/// The address that stands for all that one client may take: an IPv6 client has a whole /64 at its disposal.
+#[must_use]
+pub fn client_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
+        ip => ip,
+    }
 }
 
 /// One range of addresses. A bare address is the range of just that address.

@@ -3,6 +3,7 @@
 use super::App;
 use super::certificates::PeerCertificate;
 use super::ledger::{Attempt, Change, Decided};
+use super::rate;
 use super::seal::Keys;
 use super::tokens::{self, TokenState};
 use crate::crypto::primitives::sha256;
@@ -138,11 +139,14 @@ impl OpContext {
 
     /// Turns the request away, once on the record; operations that run beside this one wait for that one event.
     async fn reject(&self, generation: i64, caller: Option<&TokenState>, reason: &str) -> Attempt {
-        let record = || {
+        let record = || async {
+            if caller.is_none() {
+                rate::stranger(self).await?;
+            }
             let mut event = self.event(EventType::AuthFailed, caller);
             event.access_granted = Some(false);
             event.denial_reason = Some(reason.to_owned());
-            self.app().ledger.record(Decided { generation, token: self.0.token }, vec![event])
+            self.app().ledger.record(Decided { generation, token: self.0.token }, vec![event]).await
         };
         match self.0.rejected.get_or_try_init(record).await.copied() {
             Ok(()) => Error::unauthenticated().into(),

@@ -1,7 +1,7 @@
 //! What is counted and measured for a monitoring system. No names of anything that a policy protects.
 
 use super::App;
-use super::seal;
+use super::{rate, seal};
 use crate::engine::HealthStatus;
 use crate::error::Result;
 use crate::storage::certificates as certificate_store;
@@ -35,6 +35,8 @@ pub struct Measured {
     pub sealed: bool,
     pub ledger_batches: u64,
     pub ledger_events: u64,
+    /// Requests that the rate limits refused.
+    pub rate_limited: u64,
     pub engines: BTreeMap<String, KindOfEngine>,
     /// Certificates near their end, by kind.
     pub certificates_expiring: BTreeMap<String, i64>,
@@ -47,6 +49,7 @@ pub async fn measure(app: &App) -> Result<Measured> {
         sealed: seal::require_unsealed(app).is_err(),
         ledger_batches: app.ledger.counters.batches.load(Ordering::Relaxed),
         ledger_events: app.ledger.counters.events.load(Ordering::Relaxed),
+        rate_limited: rate::refused(app),
         engines: BTreeMap::new(),
         certificates_expiring: BTreeMap::new(),
     };

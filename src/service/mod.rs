@@ -15,6 +15,7 @@ pub mod paging;
 pub mod partitions;
 pub mod policies;
 pub mod purge;
+pub mod rate;
 pub mod roles;
 pub mod seal;
 pub mod secrets;
@@ -34,6 +35,7 @@ use cache::Caches;
 use certificates::{Pki, PkiSettings};
 use ledger::{Ledger, Worker};
 use parking_lot::Mutex;
+use rate::{RateSettings, Rates};
 use seal::{KeySlot, SealState};
 use secrethub_engine::Installation;
 use std::sync::{Arc, OnceLock};
@@ -94,6 +96,7 @@ pub struct Settings {
     /// Which plugins there are, and how their processes are kept.
     pub engines: EngineSettings,
     pub pki: PkiSettings,
+    pub rates: RateSettings,
 }
 
 /// A running node. Shared by everything above.
@@ -109,6 +112,7 @@ pub struct App {
     pub(crate) partitions_ahead: u32,
     pub(crate) engines: Engines,
     pub(crate) pki: Pki,
+    pub(crate) rates: Rates,
     pub(crate) revokers: leases::Revokers,
     reaping: leases::Reaping,
     installation: OnceLock<Installation>,
@@ -147,6 +151,7 @@ impl App {
             seal: SealState::new(settings.cluster_name, settings.static_seal),
             engines: Engines::new(settings.engines, Arc::clone(&clock)),
             pki: Pki::new(settings.pki),
+            rates: Rates::new(settings.rates),
             revokers: leases::Revokers::default(),
             reaping: leases::Reaping::default(),
             installation: OnceLock::new(),

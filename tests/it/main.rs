@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod faults;
 mod floors;
+mod guard;
 mod leaks;
 mod leases;
 mod life;

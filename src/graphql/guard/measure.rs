@@ -1,6 +1,7 @@
 //! The measure of a parsed document: every selection set visited once, fragments remembered and multiplied.
 
 use super::connections::PageSize;
+use super::price::surcharge;
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
@@ -26,6 +27,8 @@ pub struct Cost {
     lists: u64,
     /// Whether `__schema` or `__type` is asked for.
     pub introspects: bool,
+    /// What fields cost that take more work than their number says.
+    pub surcharge: u64,
     /// Whether the complexity hangs on variables.
     pub varies: bool,
 }
@@ -50,6 +53,7 @@ impl Cost {
         self.directives = self.directives.saturating_add(other.directives);
         self.selections = self.selections.saturating_add(other.selections);
         self.root_fields = self.root_fields.saturating_add(other.root_fields);
+        self.surcharge = self.surcharge.saturating_add(other.surcharge);
         self.depth = self.depth.max(other.depth);
         self.lists = self.lists.max(other.lists);
         self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
@@ -179,6 +183,7 @@ impl<'a> Measuring<'a> {
             }
             _ => {}
         }
+        cost.surcharge = cost.surcharge.saturating_add(surcharge(&field.name.node));
         cost.complexity = cost.complexity.saturating_add(1);
         cost.depth = cost.depth.saturating_add(1);
         cost.aliases = cost.aliases.saturating_add(u64::from(field.alias.is_some()));

@@ -6,15 +6,21 @@
 //! multiplied. Only then does async-graphql see it.
 
 mod connections;
+mod json;
 mod lexer;
 mod measure;
+mod price;
 
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::parser::types::OperationType;
 
 pub use connections::{PageSize, connection_page_size};
+pub use json::{DEEPEST, VariableLimits};
 pub use lexer::{Scanned, scan};
 pub use measure::{OperationMeasure, measure_document, measure_operation};
+#[cfg(test)]
+pub(crate) use price::SURCHARGES;
+pub use price::{of_text, price};
 
 /// What one request may ask for. Every number is a largest value that is still allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,9 @@ pub struct QueryLimits {
     pub max_directives: u64,
     /// One for each field; a connection counts its fields once for every element of the page asked for.
     pub max_complexity: u64,
+    /// Operations in one document. Each is validated with all fragments.
+    pub max_operations: u64,
+    pub variables: VariableLimits,
 }
 
 impl Default for QueryLimits {
@@ -46,12 +55,12 @@ impl Default for QueryLimits {
             max_root_mutations: 10,
             max_directives: 50,
             max_complexity: 5_000,
+            max_operations: 50,
+            variables: VariableLimits::default(),
         }
     }
 }
 
-/// Operations in one document. Each is validated with all fragments, so their number is bounded too.
-const MAX_OPERATIONS: usize = 50;
 /// How deep the four lists of introspection (`fields`, `interfaces`, `possibleTypes`, `inputFields`) may nest. Tools nest
 /// them once; each further level multiplies the answer by the size of the schema.
 const MAX_INTROSPECTION_LISTS: u64 = 2;
@@ -62,7 +71,7 @@ impl QueryLimits {
     /// # Errors
     /// `QUERY_TOO_COMPLEX` naming the limit and its value.
     pub fn check_document(&self, operations: &[OperationMeasure]) -> Result<()> {
-        within("operations in one document", operations.len() as u64, MAX_OPERATIONS as u64)?;
+        within("operations in one document", operations.len() as u64, self.max_operations)?;
         let selections = operations.iter().fold(0_u64, |sum, op| sum.saturating_add(op.cost.selections));
         within("selections after its fragments are expanded", selections, self.max_tokens as u64)?;
         for operation in operations {

@@ -148,3 +148,18 @@ fn the_introspection_of_tools_passes_and_its_abuse_does_not() {
     );
     assert!(!measured("{ a { fields { fields { fields { x } } } } }").unwrap()[0].cost.introspects);
 }
+
+#[test]
+fn prices_follow_the_work() {
+    let of = |text: &str| price(&measured(text).unwrap()[0]);
+    assert_eq!(of("{ me { displayName } }"), 2);
+    assert_eq!(of("{ secrets(first: 10) { nodes { path } } }"), 21);
+    assert_eq!(of("mutation { putSecret(input: $i) { secret { path } } }"), 13);
+    // as often as it is asked for, also behind a fragment
+    let login = "loginWithAppRole(input: $i) { token }";
+    assert_eq!(of(&format!("mutation {{ {login} }}")), 27);
+    let twice = format!("mutation {{ ...L b: {login} }} fragment L on Mutation {{ a: {login} }}");
+    assert_eq!(of(&twice), 54);
+    assert!(of("{ __schema { types { name } } }") > 500);
+    assert_eq!((of_text(0), of_text(255), of_text(64 * 1024)), (1, 1, 257));
+}

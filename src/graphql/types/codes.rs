@@ -18,7 +18,7 @@ pub enum ErrorCode {
     BadUserInput,
     /// The state of things stands against it: a version that is not the expected one, a name that is taken.
     Conflict,
-    /// Too many attempts. `extensions.retryAfterSeconds` says when to come back.
+    /// Too many attempts have failed, or the caller asks for more work than its share. `extensions.retryAfterSeconds` says when to come back.
     RateLimited,
     /// The server is sealed and has no keys in memory: unseal it first.
     Sealed,

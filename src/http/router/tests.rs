@@ -37,6 +37,7 @@ async fn doors() -> (TestDoors, tempfile::TempDir) {
         partitions_ahead: 1,
         engines: crate::engine::EngineSettings::default(),
         pki: crate::service::certificates::PkiSettings::default(),
+        rates: crate::service::rate::RateSettings::default(),
     };
     let app = App::start(settings, Arc::new(SystemClock)).await.unwrap();
     let schema = Schema::build(Query, EmptyMutation, EmptySubscription).finish();

@@ -1,6 +1,6 @@
 //! How many refusals of client certificates are recorded: whoever connects without end must not fill the audit log.
 
-use super::super::per_address::origin;
+use crate::model::cidr::client_of;
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ impl Refusals {
             (counts.since, counts.all) = (now, 0);
             counts.by_address.clear();
         }
-        let from = origin(address);
+        let from = client_of(address);
         let of_one = counts.by_address.get(&from).copied().unwrap_or_default();
         if counts.all >= MOST || of_one >= MOST_OF_ONE {
             counts.unrecorded += 1;

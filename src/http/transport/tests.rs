@@ -46,6 +46,10 @@ impl Api for TestApi {
     async fn authenticate(&self, context: &Caller) -> Result<()> {
         if context.0.as_deref() == Some("good") { Ok(()) } else { Err(Error::unauthenticated()) }
     }
+    async fn admit(&self, context: &Caller, cost: u64) -> Result<()> {
+        let limited = context.0.as_deref() == Some("limited") && cost > 2;
+        if limited { Err(Error::new(ErrorCode::RateLimited, "wait").with_retry_after(7)) } else { Ok(()) }
+    }
     async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
         self.0.execute(request).await
     }
@@ -302,4 +306,48 @@ async fn a_large_body_is_read_only_of_a_caller_who_is_known() {
         }
     }
     assert_eq!(send(&door, by("bad", GRAPHQL, Body::from(body(100_000)))).await.status, 401);
+}
+
+fn with_token(token: &str, query: &str) -> Request<Body> {
+    let mut request = post("application/json", &serde_json::json!({ "query": query }).to_string());
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn who_asks_too_much_is_told_how_long_to_wait() {
+    let door = door(TransportOptions::default());
+    let got = send(&door, with_token("limited", "{ a: hello b: hello c: hello }")).await;
+    assert_eq!((got.status, got.code()), (429, "RATE_LIMITED"));
+    assert_eq!(got.headers["retry-after"], "7");
+    assert_eq!(got.json["errors"][0]["extensions"]["retryAfterSeconds"], 7);
+    assert!(got.json.get("data").is_none());
+    // a text that is refused has its price, too
+    let long = format!("{{ hello #{}", "x".repeat(1000));
+    assert_eq!(send(&door, with_token("limited", &long)).await.status, 429);
+    assert_eq!(send(&door, with_token("limited", "{ hello }")).await.status, 200);
+    assert_eq!(send(&door, with_token("other", "{ a: hello b: hello c: hello }")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_hash_stands_for_a_query_that_was_seen() {
+    let door = door(TransportOptions::default());
+    let query = "query H($n: String) { hello(name: $n) }";
+    let hash = data_encoding::HEXLOWER.encode(&crate::crypto::primitives::sha256(query.as_bytes()));
+    let extensions = serde_json::json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+    let by_hash = || {
+        let body = serde_json::json!({"variables": {"n": "x"}, "extensions": extensions});
+        post("application/json", &body.to_string())
+    };
+    let missed = send(&door, by_hash()).await;
+    assert_eq!((missed.status, missed.code()), (200, "PERSISTED_QUERY_NOT_FOUND"));
+    assert_eq!(missed.json["errors"][0]["message"], "PersistedQueryNotFound");
+    let both = serde_json::json!({"query": query, "variables": {"n": "x"}, "extensions": extensions});
+    assert_eq!(send(&door, post("application/json", &both.to_string())).await.json["data"]["hello"], "x");
+    assert_eq!(send(&door, by_hash()).await.json["data"]["hello"], "x");
+    let by_get = format!(
+        "extensions=%7B%22persistedQuery%22%3A%7B%22version%22%3A1%2C%22sha256Hash%22%3A%22{hash}%22%7D%7D"
+    );
+    assert_eq!(send(&door, get(&by_get)).await.json["data"]["hello"], "");
+    assert_eq!(send(&door, get(&format!("documentId=sha256:{hash}"))).await.json["data"]["hello"], "");
 }

@@ -2,6 +2,7 @@
 
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
+use super::super::rate;
 use super::super::tokens::{Login, NewToken};
 use super::trust;
 use crate::error::{Error, ErrorCode, Result};
@@ -17,9 +18,9 @@ use serde_json::json;
 /// certificate's fingerprint and to its entity. Needs no token.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` without a certificate, or with one that does not stand any more; `SEALED`, `UNAVAILABLE`.
+/// `UNAUTHENTICATED` without a certificate, or with one that does not stand any more; `RATE_LIMITED` after too many failures; `SEALED`, `UNAVAILABLE`.
 pub async fn login(ctx: &OpContext) -> Result<Login> {
-    settle!(login_once(ctx))?
+    rate::login(ctx, async { settle!(login_once(ctx))? }).await
 }
 
 /// A refusal is a committed change, since it is recorded; its error is inside.

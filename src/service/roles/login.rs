@@ -5,6 +5,7 @@
 
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
+use super::super::rate;
 use super::super::tokens::{Login, NewToken};
 use super::{secret_ids, store, token_policies};
 use crate::crypto::memory::Key32;
@@ -67,7 +68,7 @@ pub async fn login(ctx: &OpContext, role_id: &str, secret_id: Option<&str>) -> R
         .map_err(|_| Error::bad_input("roleId", "a RoleID is a UUID: check that it was copied whole"))?;
     let secret_id =
         secret_id.filter(|text| text.len() <= MAX_SECRET_ID).map(|text| Zeroizing::new(text.to_owned()));
-    settle!(login_once(ctx, role_id, secret_id.clone()))?
+    rate::login(ctx, async { settle!(login_once(ctx, role_id, secret_id.clone()))? }).await
 }
 
 async fn login_once(

@@ -37,6 +37,7 @@ impl Store {
             partitions_ahead: 1,
             engines: crate::engine::EngineSettings::default(),
             pki: crate::service::certificates::PkiSettings::default(),
+            rates: crate::service::rate::RateSettings::default(),
         };
         App::start(settings, Arc::clone(&self.clock) as Arc<dyn Clock>).await.unwrap()
     }

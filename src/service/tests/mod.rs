@@ -41,6 +41,7 @@ impl Node {
             partitions_ahead: 1,
             engines: crate::engine::EngineSettings::default(),
             pki: crate::service::certificates::PkiSettings::default(),
+            rates: crate::service::rate::RateSettings::default(),
         };
         let app = shown(App::start(settings, Arc::new(SystemClock)).await);
         let made = shown(seal::initialize(&context(&app, None), 1, 1).await);
