@@ -127,8 +127,7 @@ where
         stream.shutdown().await?;
         tokio::io::copy(&mut stream.take(MOST_LINGERING), &mut tokio::io::sink()).await
     };
-    match timeout(LINGER, ended).await {
-        Ok(Err(error)) => tracing::debug!(%address, error = %error, "a refused connection broke off"),
-        Ok(Ok(_)) | Err(_) => {}
+    if let Ok(Err(error)) = timeout(LINGER, ended).await {
+        tracing::debug!(%address, error = %error, "a refused connection broke off");
     }
 }

@@ -10,3 +10,4 @@ mod renewal;
 mod requests;
 mod scene;
 mod tour;
+mod vectors;
