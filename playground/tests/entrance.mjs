@@ -55,6 +55,7 @@ async function byKeyboard(page, seen) {
   }
   await page.keyboard.press('Enter');
   await page.getByLabel('Result Window').getByText('"displayName"').waitFor();
+  await page.getByRole('status').getByText('The answer is in the result window.').waitFor();
   assert.ok(seen.operations.some((text) => text.includes('WhoAmI')));
 }
 

@@ -46,6 +46,7 @@ export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
     >
       <GraphiQL.Logo><></></GraphiQL.Logo>
       <Legible />
+      <Announcement />
     </GraphiQL>
   );
 }
@@ -68,6 +69,16 @@ function Legible() {
     for (const editor of [queryEditor, variableEditor, responseEditor]) editor?.updateOptions(LEGIBLE);
   }, [queryEditor, variableEditor, responseEditor]);
   return null;
+}
+
+/** Tells a screen reader that there is an answer, and where. */
+function Announcement() {
+  const isFetching = useGraphiQL((state) => state.isFetching);
+  const [ran, setRan] = useState(false);
+  useEffect(() => {
+    if (isFetching) setRan(true);
+  }, [isFetching]);
+  return <p className="hidden" role="status">{isFetching ? 'Running…' : ran ? 'The answer is in the result window.' : ''}</p>;
 }
 
 function fetcherFor(session: Session): Fetcher {
