@@ -1,7 +1,7 @@
 //! Parsed documents by the hash of their text: parsing costs far more than looking one up.
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
-use super::literals;
+use super::{literals, roots};
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -74,7 +74,8 @@ impl DocumentCache {
 
     fn parse(&self, text: &str, key: [u8; 32]) -> Result<Arc<Document>> {
         scan(text, &self.limits)?;
-        let parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
+        let mut parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
+        roots::settle(&mut parsed)?;
         let operations = measure_document(&parsed, &Variables::default(), self.page_size)?;
         self.limits.check_document(&operations)?;
         let only_queries = operations.iter().all(|op| op.operation_type == OperationType::Query);

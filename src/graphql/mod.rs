@@ -12,10 +12,12 @@ pub mod nulls;
 pub mod order;
 pub mod pages;
 pub mod result;
+mod roots;
 pub mod scalars;
 
 mod mutation;
 mod query;
+mod subscription;
 mod types;
 
 #[cfg(test)]
@@ -23,12 +25,13 @@ mod flow_tests;
 #[cfg(test)]
 mod schema_tests;
 
-use async_graphql::{EmptySubscription, SDLExportOptions, Schema};
+use async_graphql::{SDLExportOptions, Schema};
 pub use mutation::MutationRoot;
 pub use query::QueryRoot;
+pub use subscription::SubscriptionRoot;
 
 /// The schema that the transport executes.
-pub type ApiSchema = Schema<QueryRoot, MutationRoot, EmptySubscription>;
+pub type ApiSchema = Schema<QueryRoot, MutationRoot, SubscriptionRoot>;
 
 /// A net under the guard, which measures every document before the schema sees it: these are above its limits, and
 /// only catch what would reach the schema around it. Deepest nesting of fields; the introspection of GraphiQL needs 13.
@@ -59,13 +62,14 @@ pub struct SchemaOptions {
 /// Builds the schema, once per process: it is cheap to clone.
 #[must_use]
 pub fn schema(options: SchemaOptions) -> ApiSchema {
-    let mut builder = Schema::build(QueryRoot::default(), MutationRoot::default(), EmptySubscription)
-        // No field returns it: it is the vocabulary of `extensions.code`.
-        .register_output_type::<types::codes::ErrorCode>()
-        .limit_depth(MAX_DEPTH)
-        .limit_recursive_depth(MAX_RECURSIVE_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
-        .limit_directives(MAX_DIRECTIVES);
+    let mut builder =
+        Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot::default())
+            // No field returns it: it is the vocabulary of `extensions.code`.
+            .register_output_type::<types::codes::ErrorCode>()
+            .limit_depth(MAX_DEPTH)
+            .limit_recursive_depth(MAX_RECURSIVE_DEPTH)
+            .limit_complexity(MAX_COMPLEXITY)
+            .limit_directives(MAX_DIRECTIVES);
     if options.introspection == Introspection::Never {
         builder = builder.disable_introspection();
     }

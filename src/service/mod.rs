@@ -4,8 +4,10 @@ pub mod audit;
 mod book;
 mod cache;
 pub mod certificates;
+pub mod connections;
 pub mod context;
 pub mod engines;
+pub mod feed;
 mod input;
 pub mod leases;
 pub mod ledger;
@@ -17,6 +19,7 @@ pub mod purge;
 pub mod roles;
 pub mod seal;
 pub mod secrets;
+pub mod subscriptions;
 pub mod tokens;
 
 #[cfg(test)]
@@ -32,6 +35,7 @@ use book::PolicyBook;
 use cache::Caches;
 use certificates::{Pki, PkiSettings};
 use chrono::{DateTime, Utc};
+use feed::Feed;
 use ledger::{Ledger, Worker};
 use parking_lot::Mutex;
 use seal::{KeySlot, SealState};
@@ -103,6 +107,7 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<KeySlot>,
     pub(crate) caches: Arc<Caches>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) ledger: Ledger,
     pub(crate) seal: SealState,
     pub(crate) host: HostIdentity,
@@ -137,10 +142,12 @@ impl App {
         }
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
+        let feed = Arc::new(Feed::default());
         let (ledger, task) = Ledger::start(Worker {
             db: db.clone(),
             keys: Arc::clone(&keys),
             caches: Arc::clone(&caches),
+            feed: Arc::clone(&feed),
             clock: Arc::clone(&clock),
             timeout: Duration::from_secs(settings.limits.store_timeout_seconds),
         });
@@ -158,6 +165,7 @@ impl App {
             clock,
             keys,
             caches,
+            feed,
             ledger,
             host: settings.host,
             limits: settings.limits,

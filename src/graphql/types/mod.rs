@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod certificates;
+pub mod changes;
 pub mod codes;
 pub mod engines;
 pub mod leases;

@@ -1,5 +1,6 @@
 use super::*;
 use async_graphql::{EmptySubscription, Object, Schema};
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::convert::Infallible;
 
@@ -48,6 +49,21 @@ impl Api for TestApi {
     }
     async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
         self.0.execute(request).await
+    }
+    fn subscribe(&self, request: async_graphql::Request) -> BoxStream<'static, async_graphql::Response> {
+        self.0.execute_stream(request).boxed()
+    }
+    fn next(&self, socket: &Caller, _: String) -> Caller {
+        socket.clone()
+    }
+    async fn admit(&self, socket: &Caller) -> Result<()> {
+        self.authenticate(socket).await
+    }
+    async fn has_ended(&self, _: &Caller) -> bool {
+        false
+    }
+    fn ended(&self, _: &Caller) -> BoxFuture<'static, ()> {
+        Box::pin(futures_util::future::pending())
     }
 }
 
