@@ -1,5 +1,6 @@
 use super::*;
-use crate::graphql::guard::VariableLimits;
+use crate::graphql::Introspection;
+use crate::graphql::guard::{QueryLimits, VariableLimits};
 use crate::http::tls::ClientCertificates;
 use crate::service::rate::{Allowance, FailedLoginLimits, WorkLimits};
 use std::os::unix::fs::PermissionsExt;

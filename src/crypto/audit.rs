@@ -17,6 +17,6 @@ pub(super) use canonical::write_json;
 pub const GENESIS: [u8; 32] = [0; 32];
 
 #[cfg(test)]
-pub(super) mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

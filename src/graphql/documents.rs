@@ -1,8 +1,8 @@
 //! Parsed documents by the hash of their text: parsing costs far more than looking one up.
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
-use super::literals;
 use super::persisted::Persisted;
+use super::{literals, roots};
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -28,7 +28,8 @@ impl Document {
     /// `BAD_USER_INPUT` for a syntax error, `QUERY_TOO_COMPLEX` over a limit.
     pub(super) fn parse(text: &str, limits: &QueryLimits, page_size: PageSize) -> Result<Self> {
         scan(text, limits)?;
-        let parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
+        let mut parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
+        roots::settle(&mut parsed)?;
         let operations = measure_document(&parsed, &Variables::default(), page_size)?;
         limits.check_document(&operations)?;
         Ok(Self { parsed, operations, bytes: text.len(), registered: AtomicBool::new(false) })

@@ -13,10 +13,12 @@ pub mod order;
 pub mod pages;
 pub mod persisted;
 pub mod result;
+mod roots;
 pub mod scalars;
 
 mod mutation;
 mod query;
+mod subscription;
 mod types;
 
 #[cfg(test)]
@@ -24,12 +26,13 @@ mod flow_tests;
 #[cfg(test)]
 mod schema_tests;
 
-use async_graphql::{EmptySubscription, SDLExportOptions, Schema, SchemaBuilder};
+use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
 pub use mutation::MutationRoot;
 pub use query::QueryRoot;
+pub use subscription::SubscriptionRoot;
 
 /// The schema that the transport executes.
-pub type ApiSchema = Schema<QueryRoot, MutationRoot, EmptySubscription>;
+pub type ApiSchema = Schema<QueryRoot, MutationRoot, SubscriptionRoot>;
 
 /// A net under the guard, which measures every document before the schema sees it: these are above its limits, and
 /// only catch what would reach the schema around it. Deepest nesting of fields; the introspection of GraphiQL needs 13.
@@ -63,14 +66,15 @@ pub fn schema(options: SchemaOptions) -> ApiSchema {
     builder(options).finish()
 }
 
-fn builder(options: SchemaOptions) -> SchemaBuilder<QueryRoot, MutationRoot, EmptySubscription> {
-    let mut builder = Schema::build(QueryRoot::default(), MutationRoot::default(), EmptySubscription)
-        // No field returns it: it is the vocabulary of `extensions.code`.
-        .register_output_type::<types::codes::ErrorCode>()
-        .limit_depth(MAX_DEPTH)
-        .limit_recursive_depth(MAX_RECURSIVE_DEPTH)
-        .limit_complexity(MAX_COMPLEXITY)
-        .limit_directives(MAX_DIRECTIVES);
+fn builder(options: SchemaOptions) -> SchemaBuilder<QueryRoot, MutationRoot, SubscriptionRoot> {
+    let mut builder =
+        Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot::default())
+            // No field returns it: it is the vocabulary of `extensions.code`.
+            .register_output_type::<types::codes::ErrorCode>()
+            .limit_depth(MAX_DEPTH)
+            .limit_recursive_depth(MAX_RECURSIVE_DEPTH)
+            .limit_complexity(MAX_COMPLEXITY)
+            .limit_directives(MAX_DIRECTIVES);
     if options.introspection == Introspection::Never {
         builder = builder.disable_introspection();
     }

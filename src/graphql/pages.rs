@@ -36,6 +36,13 @@ pub struct PageInfo {
     end_cursor: Option<String>,
 }
 
+impl<T> Edge<T> {
+    /// An entry that comes by itself, outside of any page.
+    pub fn new(cursor: String, node: T) -> Self {
+        Self { cursor, node }
+    }
+}
+
 impl<V, T: From<V>> From<Connection<V>> for Page<T> {
     fn from(connection: Connection<V>) -> Self {
         let edges = connection.edges.into_iter().map(|(cursor, view)| Edge { cursor, node: view.into() });

@@ -17,7 +17,13 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     if values.next().is_some() {
         return Some(INVALID);
     }
-    Some(value.to_str().ok().and_then(token).unwrap_or(INVALID))
+    Some(value.to_str().map_or(INVALID, of))
+}
+
+/// The token text of `Bearer TOKEN`, or an empty text for anything else.
+#[must_use]
+pub fn of(value: &str) -> &str {
+    token(value).unwrap_or(INVALID)
 }
 
 fn token(value: &str) -> Option<&str> {

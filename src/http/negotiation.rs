@@ -21,10 +21,38 @@ impl Answer {
     }
 }
 
+/// What the client takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The form of an answer in one piece; `None` if it takes neither.
+    pub json: Option<Answer>,
+    /// Whether it takes `text/event-stream`. No wildcard means that.
+    pub events: bool,
+}
+
+/// What the client takes, by its `Accept`.
+#[must_use]
+pub fn accepted(headers: &HeaderMap) -> Accepted {
+    Accepted { json: form(headers), events: takes_events(headers) }
+}
+
+fn takes_events(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"))
+                && parts.find_map(quality) != Some(0)
+        })
+}
+
 /// Picks the form of the answer; `None` if the client accepts neither (406). Without `Accept`, or for a wildcard, it is
 /// `application/json`. Of equal quality, the one named first wins.
 #[must_use]
-pub fn accepted(headers: &HeaderMap) -> Option<Answer> {
+fn form(headers: &HeaderMap) -> Option<Answer> {
     let mut best: Option<(u16, Answer)> = None;
     let mut any_header = false;
     // ranges by how precisely they name a type: a precise one overrules a wildcard's quality
@@ -125,9 +153,26 @@ mod tests {
         for (accept, expected) in table {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-            assert_eq!(accepted(&headers), *expected, "{accept}");
+            let expected = Accepted { json: *expected, events: false };
+            assert_eq!(accepted(&headers), expected, "{accept}");
         }
-        assert_eq!(accepted(&HeaderMap::new()), Some(Answer::Json));
+        assert_eq!(accepted(&HeaderMap::new()), Accepted { json: Some(Answer::Json), events: false });
+    }
+
+    #[test]
+    fn events_are_asked_for_by_name() {
+        for (accept, json, events) in [
+            ("text/event-stream", None, true),
+            ("Text/Event-Stream; q=0.3", None, true),
+            ("text/event-stream;q=0", None, false),
+            ("application/json, text/event-stream", Some(Answer::Json), true),
+            ("text/event-stream, */*;q=0.1", Some(Answer::Json), true),
+            ("text/*", None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(accepted(&headers), Accepted { json, events }, "{accept}");
+        }
     }
 
     #[test]

@@ -38,13 +38,24 @@ pub fn json<T: Serialize>(
     request_id: &str,
     value: &T,
 ) -> Response<Body> {
+    match serialized(value, request_id) {
+        Some(bytes) => answer(status, content_type, request_id, bytes),
+        None => answer(StatusCode::INTERNAL_SERVER_ERROR, content_type, request_id, b"{}".to_vec()),
+    }
+}
+
+/// The JSON of a value of ours; `{}` if it has none, which is logged.
+pub fn to_json<T: Serialize>(value: &T, request_id: &str) -> Vec<u8> {
+    serialized(value, request_id).unwrap_or_else(|| b"{}".to_vec())
+}
+
+fn serialized<T: Serialize>(value: &T, request_id: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(TYPICAL_ANSWER);
     match serde_json::to_writer(&mut bytes, value) {
-        Ok(()) => answer(status, content_type, request_id, bytes),
+        Ok(()) => Some(bytes),
         Err(error) => {
-            let fault = Error::internal(error);
-            crate::graphql::errors::log(&fault, request_id);
-            answer(StatusCode::INTERNAL_SERVER_ERROR, content_type, request_id, b"{}".to_vec())
+            crate::graphql::errors::log(&Error::internal(error), request_id);
+            None
         }
     }
 }

@@ -4,15 +4,18 @@ use super::bearer::bearer;
 use super::client_address::client_address;
 use super::gate::Gate;
 use super::ids::{correlation_id, request_id};
+use super::origins::{self, Origins};
 use super::respond;
 use super::server::{Handler, Peer};
 use super::transport::{Api, Call, CallOrigin, GraphqlDoor, TransportOptions};
-use super::{audit_export, health, metrics, pki, playground, sys, toll};
+use super::{audit_export, compress, health, metrics, pki, playground, sys, toll, ws};
 use crate::error::{Error, ErrorCode, Result};
 use crate::service::context::{OpContext, Origin};
-use crate::service::{App, rate};
+use crate::service::{App, connections, rate};
 use async_graphql::{ObjectType, Schema, SubscriptionType};
 use axum::body::Body;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ipnet::IpNet;
@@ -48,20 +51,41 @@ where
         crate::service::tokens::me(context).await.map(drop)
     }
 
-    async fn admit(&self, context: &OpContext, cost: u64) -> Result<()> {
+    async fn charge(&self, context: &OpContext, cost: u64) -> Result<()> {
         rate::admit(context, cost).await
     }
 
     async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
         self.schema.execute(request).await
     }
+
+    fn subscribe(&self, request: async_graphql::Request) -> BoxStream<'static, async_graphql::Response> {
+        self.schema.execute_stream(request).boxed()
+    }
+
+    fn next(&self, socket: &OpContext, request_id: String) -> OpContext {
+        socket.next(request_id)
+    }
+
+    async fn admit(&self, socket: &OpContext) -> Result<()> {
+        connections::admit(socket).await
+    }
+
+    async fn has_ended(&self, socket: &OpContext) -> bool {
+        connections::has_ended(socket).await
+    }
+
+    fn ended(&self, socket: &OpContext) -> BoxFuture<'static, ()> {
+        connections::ended(socket.clone()).boxed()
+    }
 }
 
 /// All doors of a node.
 pub struct Doors<Q, M, S> {
     app: Arc<App>,
-    graphql: GraphqlDoor<SchemaApi<Q, M, S>>,
+    graphql: Arc<GraphqlDoor<SchemaApi<Q, M, S>>>,
     trusted_proxies: Vec<IpNet>,
+    allowed_origins: Origins,
     request_timeout: Duration,
     gate: Arc<Gate>,
     playground: bool,
@@ -99,10 +123,11 @@ where
         trusted_proxies: Vec<IpNet>,
     ) -> Self {
         let request_timeout = options.request_timeout;
+        let allowed_origins = options.allowed_origins.clone();
         let gate = Arc::new(Gate::new(options.max_concurrent_requests, options.max_bodies_bytes));
         let api = SchemaApi { app: Arc::clone(&app), schema };
-        let graphql = GraphqlDoor::new(api, options, Arc::clone(&gate));
-        Self { app, graphql, trusted_proxies, request_timeout, gate, playground: true }
+        let graphql = Arc::new(GraphqlDoor::new(api, options, Arc::clone(&gate)));
+        Self { app, graphql, trusted_proxies, allowed_origins, request_timeout, gate, playground: true }
     }
 
     /// Whether the page at `/` is served; it is unless told otherwise.
@@ -117,9 +142,23 @@ where
     where
         B: hyper::body::Body<Data = bytes::Bytes> + Unpin,
     {
+        let site = self.allowed_origins.site(&request, peer.tls);
+        match origins::settle(&request, &site, &request_id()) {
+            Some(response) => response,
+            None => origins::dressed(&site, self.admitted(request, peer).await),
+        }
+    }
+
+    async fn admitted<B>(&self, request: Request<B>, peer: Peer) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = bytes::Bytes> + Unpin,
+    {
         let source_ip = client_address(peer.address.ip(), request.headers(), &self.trusted_proxies);
-        let origin = CallOrigin { source_ip, certificate: peer.certificate };
+        let origin = CallOrigin { source_ip, certificate: peer.certificate, stop: peer.stop };
         if request.uri().path() == "/graphql" {
+            if ws::is_upgrade(&request) {
+                return ws::upgrade(Arc::clone(&self.graphql), request, origin);
+            }
             return self.graphql.handle(request, origin).await;
         }
         let visit = self.visit(request.headers(), origin);
@@ -186,13 +225,15 @@ where
     match head.uri.path() {
         "/livez" if reads => health::live(&visit.id),
         "/readyz" if reads => health::ready(&visit).await,
-        "/metrics" if reads => metrics::metrics(&visit).await,
+        "/metrics" if reads => compress::offer(&head.headers, metrics::metrics(&visit).await).await,
         "/v1/sys/health" if reads => health::health(&visit).await,
         "/v1/sys/seal-status" if reads => sys::seal_status(&visit).await,
         sys::INIT if posts => sys::init(&visit, &head.headers, body).await,
         "/v1/sys/unseal" if posts => sys::unseal(&visit, &head.headers, body).await,
         "/v1/sys/seal" if posts => sys::seal(&visit).await,
-        "/v1/audit/export" if head.method == Method::GET => audit_export::export(visit, &head.uri).await,
+        "/v1/audit/export" if head.method == Method::GET => {
+            compress::offer(&head.headers, audit_export::export(visit, &head.uri).await).await
+        }
         "/" if reads => {
             respond::answer(StatusCode::OK, "text/plain; charset=utf-8", &visit.id, HOME.as_bytes().to_vec())
         }

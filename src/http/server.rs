@@ -1,16 +1,19 @@
 //! The server loop: connections in, requests to the handler, and an orderly end.
 
+mod peer;
+
 use super::patience::{Activity, Noted, Patient};
 use super::per_address::PerAddress;
 use super::tls::Tls;
 use crate::error::{Error, Result};
-use crate::service::certificates::PeerCertificate;
 use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+pub use peer::{Continuation, Peer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,23 +24,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-
-/// The other end of a connection.
-#[derive(Debug, Clone)]
-pub struct Peer {
-    /// Of the socket.
-    pub address: SocketAddr,
-    /// What the client showed in the TLS handshake. Nothing that a header says comes in here.
-    pub certificate: Option<Arc<PeerCertificate>>,
-}
-
-impl Peer {
-    /// Of whom nothing but the address is known.
-    #[must_use]
-    pub fn at(address: SocketAddr) -> Self {
-        Self { address, certificate: None }
-    }
-}
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -167,14 +153,17 @@ async fn connection<H: Handler>(
     let stream = Patient::new(stream, patience.write);
     // Over TLS the client names the protocol. In plain text it is HTTP/1.1: no browser or proxy starts HTTP/2 there unasked,
     // and guessing the protocol from the first bytes has no time limit.
-    let Some(tls) = tls else { return http1(stream, Peer::at(address), handler, ends).await };
+    let Some(tls) = tls else {
+        return http1(stream, Peer { stop: ends.stop.clone(), ..Peer::at(address) }, handler, ends).await;
+    };
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(patience.handshake, tls.accept(stream, address)) => accepted,
         () = ends.stop.cancelled() => return,
     };
     match accepted {
         Ok(Some(accepted)) => {
-            let peer = Peer { address, certificate: accepted.certificate };
+            let peer =
+                Peer { address, certificate: accepted.certificate, tls: true, stop: ends.stop.clone() };
             if accepted.stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 http2(accepted.stream, peer, handler, ends, IDLE_HTTP2).await;
             } else {
@@ -192,10 +181,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let used = AtomicBool::new(false);
+    let goes_on: Mutex<Option<Continuation>> = Mutex::new(None);
     let service = service_fn(|request| {
         used.store(true, Ordering::Relaxed);
-        let (handler, peer) = (Arc::clone(&handler), peer.clone());
-        async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
+        let (handler, peer, goes_on) = (Arc::clone(&handler), peer.clone(), &goes_on);
+        async move {
+            let mut response = handler.handle(request, peer).await;
+            *goes_on.lock() = response.extensions_mut().remove::<Continuation>();
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -203,7 +197,7 @@ where
         .header_read_timeout(HEAD_TIMEOUT)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -221,6 +215,14 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection broke off");
+        return;
+    }
+    let goes_on = goes_on.lock().take().and_then(|goes_on| goes_on.take());
+    if let Some(goes_on) = goes_on {
+        tokio::select! {
+            () = goes_on => {}
+            () = ends.kill.cancelled() => {}
+        }
     }
 }
 

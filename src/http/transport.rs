@@ -4,106 +4,37 @@
 //! goes wrong before the document is looked at has its HTTP status in either form of answer; from there on a client of
 //! `application/json` gets 200.
 
-mod answer;
+pub mod answer;
+mod api;
+pub mod operation;
+mod options;
+mod sse;
 
 use super::bearer::bearer;
 use super::body::{self, BodyError};
+use super::compress;
 use super::gate::{Gate, Taken, busy};
 use super::ids::{correlation_id, request_id};
-use super::negotiation::{Answer, accepted, is_json};
+use super::negotiation::{Accepted, Answer, accepted, is_json};
 use super::params::Params;
+use super::places::{Holder, Places, Subscribed};
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
-use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size, of_text, price};
-use crate::graphql::persisted::Persisted;
-use crate::graphql::{nulls, order};
-use crate::service::certificates::PeerCertificate;
+use crate::graphql::guard::connection_page_size;
 use answer::{execution, refuse};
+pub use api::{Api, Call, CallOrigin};
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
-use std::net::IpAddr;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+pub use options::TransportOptions;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Settings of the door.
-#[derive(Debug, Clone)]
-pub struct TransportOptions {
-    pub limits: QueryLimits,
-    pub introspection: Introspection,
-    /// Bytes of a request's body. A secret of 1 MiB must fit, with JSON escapes that make six bytes of one.
-    pub max_body_bytes: usize,
-    /// From the first byte of the head to the answer.
-    pub request_timeout: Duration,
-    /// Requests in work at a time; more are turned away with 503.
-    pub max_concurrent_requests: usize,
-    /// Memory for the bodies of all requests together.
-    pub max_bodies_bytes: usize,
-    /// Documents remembered, and the memory they may take in bytes.
-    pub max_documents: usize,
-    pub max_document_bytes: u64,
-    /// Those of the manifest.
-    pub persisted: Arc<Persisted>,
-}
-
 /// Without a token there is little to say: a login, a key share.
 const MAX_ANONYMOUS_BODY: usize = 64 * 1024;
-
-impl Default for TransportOptions {
-    fn default() -> Self {
-        Self {
-            limits: QueryLimits::default(),
-            introspection: Introspection::default(),
-            max_body_bytes: 8 * 1024 * 1024,
-            request_timeout: Duration::from_secs(30),
-            max_concurrent_requests: 2048,
-            max_bodies_bytes: 256 * 1024 * 1024,
-            max_documents: 1000,
-            max_document_bytes: 8 * 1024 * 1024,
-            persisted: Arc::default(),
-        }
-    }
-}
-
-/// Who calls, as the transport knows it.
-pub struct Call<'a> {
-    /// `None`: anonymous. An empty text is a malformed header, to be refused like an unknown token.
-    pub bearer: Option<&'a str>,
-    pub origin: CallOrigin,
-    pub request_id: String,
-    pub correlation_id: Option<String>,
-    pub started: Instant,
-}
-
-/// Where a request came from, as the connection and trusted proxies say.
-#[derive(Debug, Clone, Default)]
-pub struct CallOrigin {
-    pub source_ip: Option<IpAddr>,
-    /// The client certificate of the connection.
-    pub certificate: Option<Arc<PeerCertificate>>,
-}
-
-/// What stands behind the door.
-pub trait Api: Send + Sync + 'static {
-    /// What resolvers find in their context.
-    type Context: Clone + Send + Sync + 'static;
-
-    fn context(&self, call: Call<'_>) -> Self::Context;
-
-    /// Whether the caller shows a valid token; asked only for introspection under [`Introspection::Authenticated`], and before
-    /// a large body is read.
-    fn authenticate(&self, context: &Self::Context) -> impl Future<Output = Result<()>> + Send;
-
-    /// Charges the caller for work; to be called before it is done, for every operation.
-    fn admit(&self, context: &Self::Context, cost: u64) -> impl Future<Output = Result<()>> + Send;
-
-    fn execute(
-        &self,
-        request: async_graphql::Request,
-    ) -> impl Future<Output = async_graphql::Response> + Send;
-}
 
 /// The handler of `/graphql`.
 pub struct GraphqlDoor<A> {
@@ -111,6 +42,15 @@ pub struct GraphqlDoor<A> {
     documents: DocumentCache,
     options: TransportOptions,
     gate: Arc<Gate>,
+    places: Places,
+}
+
+/// What a request comes to.
+enum Outcome {
+    Once(async_graphql::Response),
+    /// The schema, which holds nothing secret.
+    Schema(async_graphql::Response),
+    Events(BoxStream<'static, async_graphql::Response>, Option<Subscribed>),
 }
 
 /// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`].
@@ -152,8 +92,25 @@ impl<A: Api> GraphqlDoor<A> {
                 Arc::clone(&options.persisted),
             ),
             gate,
+            places: Places::new(options.places),
             options,
         }
+    }
+
+    pub(super) fn api(&self) -> &A {
+        &self.api
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.options.request_timeout
     }
 
     /// Answers one request. The address of `origin` is as [`super::client_address`] finds it.
@@ -164,18 +121,27 @@ impl<A: Api> GraphqlDoor<A> {
         let started = Instant::now();
         let id = request_id();
         let accepted = accepted(request.headers());
-        let form = accepted.unwrap_or(Answer::Json);
+        let form = accepted.json.unwrap_or(Answer::Json);
+        // a client that reads events alone is told in events what is wrong with its document
+        let only_events = accepted.json.is_none() && accepted.events;
+        let stop = origin.stop.clone();
+        let encodings = encodings(request.headers());
         let work = self.answer(request, origin, &id, started, accepted);
-        match tokio::time::timeout(self.options.request_timeout, work).await {
-            Ok(Ok(response)) => execution(form, &id, response),
-            Ok(Err(refusal)) => refuse(form, &id, &refusal),
-            Err(_) => {
-                let late = Error::new(
-                    ErrorCode::Unavailable,
-                    "the request took too long: it may or may not have had its effect",
-                );
-                refuse(form, &id, &late.into())
+        let outcome = tokio::time::timeout(self.options.request_timeout, work).await.unwrap_or_else(|_| {
+            let message = "the request took too long: it may or may not have had its effect";
+            Err(Error::new(ErrorCode::Unavailable, message).into())
+        });
+        match outcome {
+            Ok(Outcome::Once(response)) => execution(form, &id, response),
+            Ok(Outcome::Schema(response)) => {
+                compress::offer(&encodings, execution(form, &id, response)).await
             }
+            Ok(Outcome::Events(results, place)) => sse::events(&id, results, stop, place),
+            Err(refusal) if only_events && refusal.status.is_none() => {
+                let result = sse::refused(&id, &refusal.error);
+                sse::events(&id, stream::iter([result]).boxed(), stop, None)
+            }
+            Err(refusal) => refuse(form, &id, &refusal),
         }
     }
 
@@ -185,8 +151,8 @@ impl<A: Api> GraphqlDoor<A> {
         origin: CallOrigin,
         id: &str,
         started: Instant,
-        accepted: Option<Answer>,
-    ) -> Result<async_graphql::Response, Refusal>
+        accepted: Accepted,
+    ) -> Result<Outcome, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
     {
@@ -196,12 +162,13 @@ impl<A: Api> GraphqlDoor<A> {
             Method::GET => true,
             _ => return Err(not_allowed("GET, POST", "send GraphQL requests by POST or GET")),
         };
-        if accepted.is_none() {
+        if accepted.json.is_none() && !accepted.events {
             return Err(Refusal::status(
                 StatusCode::NOT_ACCEPTABLE,
-                "accept application/graphql-response+json or application/json",
+                "accept application/graphql-response+json, application/json or text/event-stream",
             ));
         }
+        let holder = Holder::of(bearer(&head.headers), origin.source_ip);
         let context = self.api.context(Call {
             bearer: bearer(&head.headers),
             origin,
@@ -217,41 +184,37 @@ impl<A: Api> GraphqlDoor<A> {
             Some(body) => (Params::from_body(&body.bytes, variables).map_err(malformed)?, body.taken),
             None => (Params::from_uri(&head.uri, variables).map_err(malformed)?, Taken::default()),
         };
-
-        let asked = params.asked();
-        self.api.admit(&context, of_text(asked.bytes())).await?;
-        let prepared = self.documents.prepare(&asked, params.operation_name.as_deref(), &params.variables)?;
-        match prepared.operation.operation_type {
-            OperationType::Query => {}
+        let operation = self.operation(params, context).await?;
+        match operation.kind {
             OperationType::Mutation if by_get => {
-                return Err(not_allowed("POST", "mutations change something: send them by POST"));
+                Err(not_allowed("POST", "mutations change something: send them by POST"))
             }
-            OperationType::Mutation => {}
+            OperationType::Query | OperationType::Mutation => {
+                let schema = operation.is_introspection();
+                let response = self.execute(operation).await;
+                Ok(match accepted.json {
+                    Some(_) if schema => Outcome::Schema(response),
+                    Some(_) => Outcome::Once(response),
+                    None => Outcome::Events(stream::iter([response]).boxed(), None),
+                })
+            }
+            OperationType::Subscription if !accepted.events => {
+                let message = "subscriptions are answered as server-sent events, with 'Accept: text/event-stream', or over a \
+                               WebSocket";
+                Err(Error::new(ErrorCode::BadUserInput, message).into())
+            }
             OperationType::Subscription => {
-                let message = "subscriptions are not served on this transport";
-                return Err(Error::new(ErrorCode::BadUserInput, message).into());
+                let place = self.places.subscription(holder)?;
+                Ok(Outcome::Events(self.subscribe(operation), Some(place)))
             }
         }
-        self.api.admit(&context, price(&prepared.operation)).await?;
-        self.admit_introspection(&prepared.operation, &context).await?;
-
-        let mut call = async_graphql::Request::new(params.query.unwrap_or_default())
-            .variables(params.variables)
-            .data(context);
-        call.operation_name.clone_from(&params.operation_name);
-        call.set_parsed_query(prepared.document.parsed.clone());
-        let mut response = self.api.execute(call).await;
-        let operation = params.operation_name.as_deref();
-        nulls::complete(&prepared.document.parsed, operation, &mut response);
-        order::arrange(&prepared.document.parsed, operation, &mut response);
-        Ok(response)
     }
 
     /// The body. A large one is read only of a caller who is known: whoever is not could take the memory that there is for all
     /// bodies.
     async fn posted<B>(
         &self,
-        headers: &http::HeaderMap,
+        headers: &HeaderMap,
         body: B,
         context: &A::Context,
     ) -> Result<body::Read, Refusal>
@@ -284,19 +247,12 @@ impl<A: Api> GraphqlDoor<A> {
             (BodyError::Busy, _) => busy().into(),
         })
     }
+}
 
-    async fn admit_introspection(&self, operation: &OperationMeasure, context: &A::Context) -> Result<()> {
-        if !operation.cost.introspects {
-            return Ok(());
-        }
-        match self.options.introspection {
-            Introspection::Always => Ok(()),
-            Introspection::Authenticated => self.api.authenticate(context).await,
-            Introspection::Never => Err(Error::forbidden(
-                "introspection is turned off: the schema is in schema.graphql of the release",
-            )),
-        }
-    }
+/// What the client says of compression.
+fn encodings(headers: &HeaderMap) -> HeaderMap {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    values.map(|value| (header::ACCEPT_ENCODING, value.clone())).collect()
 }
 
 fn malformed(error: Error) -> Refusal {

@@ -43,7 +43,7 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    fn check(&self) -> Result<Filter> {
+    pub(super) fn check(&self) -> Result<Filter> {
         if self.event_types.len() > MAX_TYPES {
             return Err(Error::bad_input("filter.eventTypes", "name at most 64 event types"));
         }
@@ -139,6 +139,8 @@ pub struct Checkpoint {
     pub signature: Vec<u8>,
     pub public_key: [u8; 32],
     pub timestamp: DateTime<Utc>,
+    /// What happens after it is what a subscription tells that continues after this.
+    pub cursor: String,
 }
 
 /// The newest checkpoint. For any token.
@@ -158,6 +160,7 @@ pub async fn checkpoint(ctx: &OpContext) -> Result<Checkpoint> {
         signature: head.signature.ok_or_else(|| damaged("signature"))?,
         public_key: access.keys.audit_public_key,
         timestamp: head.updated_at.ok_or_else(|| damaged("updated_at"))?,
+        cursor: Cursor::text(head.sequence_number.to_string()),
     })
 }
 

@@ -18,6 +18,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What a committed change makes untrue in the caches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,8 @@ pub struct Caches {
     tokens: Cache<[u8; 32], Arc<TokenState>>,
     secrets: Cache<SecretPath, Arc<CurrentRow>, BySize>,
     largest_entry: usize,
+    /// Told when something that says who callers are, or what they may, was forgotten.
+    callers: watch::Sender<()>,
 }
 
 impl Caches {
@@ -142,6 +145,7 @@ impl Caches {
             tokens: Cache::new(20_000),
             secrets: Cache::with_weighter(expected, bytes, BySize),
             largest_entry: usize::try_from(bytes / 32).unwrap_or(usize::MAX),
+            callers: watch::Sender::new(()),
         }
     }
 
@@ -149,6 +153,12 @@ impl Caches {
     #[must_use]
     pub fn generation(&self) -> i64 {
         self.known.read().generation
+    }
+
+    /// Changes whenever a token or the policies are forgotten: what was decided about a caller is to be decided again.
+    #[must_use]
+    pub fn callers(&self) -> watch::Receiver<()> {
+        self.callers.subscribe()
     }
 
     /// The ledger has seen this generation in the store, and these effects of other nodes since the one that is known;
@@ -162,6 +172,7 @@ impl Caches {
             known.drop_policies();
             self.tokens.clear();
             self.secrets.clear();
+            self.callers.send_replace(());
             return;
         };
         for (generation, effect) in effects {
@@ -195,8 +206,12 @@ impl Caches {
             }
             Effect::Token(hash) => {
                 self.tokens.remove(hash);
+                self.callers.send_replace(());
             }
-            Effect::Policies => known.drop_policies(),
+            Effect::Policies => {
+                known.drop_policies();
+                self.callers.send_replace(());
+            }
             Effect::Keyring => {}
             Effect::Sealed => {
                 known.policies = None;

@@ -13,10 +13,11 @@ use crate::model::policies::{Action, Area, Circumstances, CompiledPolicy, Decisi
 use crate::storage::db::Tx;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -44,6 +45,8 @@ struct Inner {
     counted: OnceCell<()>,
     /// Set once the token has been rejected, on the record: one event per request, however many operations it holds.
     rejected: OnceCell<()>,
+    /// What the time that it took is counted from: the beginning of the request, or of the event that a subscription is at.
+    since: Mutex<Instant>,
 }
 
 /// One request, as it goes through the service.
@@ -55,6 +58,7 @@ impl OpContext {
     #[must_use]
     pub fn new(app: Arc<App>, bearer: Option<&str>, origin: Origin) -> Self {
         let token = bearer.map(|text| sha256(text.as_bytes()));
+        let since = origin.started;
         Self(Arc::new(Inner {
             app,
             origin,
@@ -62,6 +66,7 @@ impl OpContext {
             actor: ActorType::Anonymous,
             counted: OnceCell::new(),
             rejected: OnceCell::new(),
+            since: Mutex::new(since),
         }))
     }
 
@@ -75,6 +80,7 @@ impl OpContext {
             certificate: None,
             started: Instant::now(),
         };
+        let since = origin.started;
         Self(Arc::new(Inner {
             app,
             origin,
@@ -82,6 +88,24 @@ impl OpContext {
             actor: ActorType::System,
             counted: OnceCell::new(),
             rejected: OnceCell::new(),
+            since: Mutex::new(since),
+        }))
+    }
+
+    /// The next operation of the same caller over the same connection.
+    #[must_use]
+    pub fn next(&self, request_id: String) -> Self {
+        let inner = &self.0;
+        let origin = Origin { request_id, started: Instant::now(), ..inner.origin.clone() };
+        let since = origin.started;
+        Self(Arc::new(Inner {
+            app: Arc::clone(&inner.app),
+            origin,
+            token: inner.token,
+            actor: inner.actor,
+            counted: OnceCell::new(),
+            rejected: OnceCell::new(),
+            since: Mutex::new(since),
         }))
     }
 
@@ -106,22 +130,10 @@ impl OpContext {
     pub(super) async fn access(&self) -> Result<Access, Attempt> {
         let app = self.app();
         let keys = app.keys.get()?;
-        if self.0.rejected.initialized() {
-            return Err(Error::unauthenticated().into());
-        }
         let generation = app.caches.generation();
         let book = app.policies(generation).await?;
         let now = app.clock.now();
-        let caller = match tokens::lookup(app, self.token_hash(), generation).await? {
-            Some(state) => match state.problem(now, self.origin()) {
-                None => state,
-                Some(problem) => return Err(self.reject(generation, Some(&state), problem).await),
-            },
-            None if self.0.token.is_some() => {
-                return Err(self.reject(generation, None, "unknown or revoked token").await);
-            }
-            None => return Err(self.reject(generation, None, "no token").await),
-        };
+        let caller = self.known(generation, now).await?;
         if caller.limited {
             let counted =
                 self.0.counted.get_or_try_init(|| tokens::count_use(self, generation, &caller)).await;
@@ -135,6 +147,58 @@ impl OpContext {
         }
         let policies = caller.policies(&book);
         Ok(Access { ctx: self.clone(), generation, caller, policies, now, keys })
+    }
+
+    /// Whose token it is. That it is nobody's, or cannot be used now and from there, goes on record.
+    async fn known(&self, generation: i64, now: DateTime<Utc>) -> Result<Arc<TokenState>, Attempt> {
+        if self.0.rejected.initialized() {
+            return Err(Error::unauthenticated().into());
+        }
+        match tokens::lookup(self.app(), self.token_hash(), generation).await? {
+            Some(state) => match state.problem(now, self.origin()) {
+                None => Ok(state),
+                Some(problem) => Err(self.reject(generation, Some(&state), problem).await),
+            },
+            None if self.0.token.is_some() => {
+                Err(self.reject(generation, None, "unknown or revoked token").await)
+            }
+            None => Err(self.reject(generation, None, "no token").await),
+        }
+    }
+
+    /// Whether a connection that lasts may be opened with this token; each operation on it counts a use of its own.
+    ///
+    /// # Errors
+    /// `SEALED`, `NOT_INITIALIZED`, `UNAUTHENTICATED` (recorded as `auth.failed`), `UNAVAILABLE`.
+    pub(super) async fn admit(&self) -> Result<(), Attempt> {
+        let app = self.app();
+        app.keys.get()?;
+        let generation = app.caches.generation();
+        self.known(generation, app.clock.now()).await.map(drop)
+    }
+
+    /// Who asks and what they may by now, for what was opened before and goes on: no use is counted, and that the token has ended
+    /// meanwhile is no failed attempt to put on record.
+    ///
+    /// # Errors
+    /// `SEALED`, `NOT_INITIALIZED`, `UNAUTHENTICATED`, `UNAVAILABLE`.
+    pub(super) async fn again(&self) -> Result<Access> {
+        let app = self.app();
+        let keys = app.keys.get()?;
+        let generation = app.caches.generation();
+        let book = app.policies(generation).await?;
+        let now = app.clock.now();
+        let caller = tokens::lookup(app, self.token_hash(), generation)
+            .await?
+            .filter(|caller| caller.problem(now, self.origin()).is_none())
+            .ok_or_else(Error::unauthenticated)?;
+        let policies = caller.policies(&book);
+        Ok(Access { ctx: self.clone(), generation, caller, policies, now, keys })
+    }
+
+    /// What comes now is no longer the answer to the request itself: the time it takes counts from here.
+    pub(super) fn begin_event(&self) {
+        *self.0.since.lock() = Instant::now();
     }
 
     /// Turns the request away, once on the record; operations that run beside this one wait for that one event.
@@ -193,7 +257,9 @@ impl OpContext {
             k8s_namespace: host.k8s_namespace.clone(),
             k8s_pod: host.k8s_pod.clone(),
             event_data: Value::Object(Map::new()),
-            response_time_ms: Some(i64::try_from(origin.started.elapsed().as_millis()).unwrap_or(i64::MAX)),
+            response_time_ms: Some(
+                i64::try_from(self.0.since.lock().elapsed().as_millis()).unwrap_or(i64::MAX),
+            ),
             correlation_id: Some(origin.correlation_id.clone().unwrap_or_else(|| origin.request_id.clone())),
             batch_end: false,
             previous_hash: [0; 32],
@@ -216,6 +282,11 @@ pub struct Access {
 impl Access {
     pub(super) fn app(&self) -> &Arc<App> {
         self.ctx.app()
+    }
+
+    /// How long the token is still good for; `None`: it has no end.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.caller.expires_at.map(|end| (end - self.now).to_std().unwrap_or_default())
     }
 
     pub(super) fn circumstances(&self, ttl_seconds: Option<i64>) -> Circumstances {

@@ -8,6 +8,7 @@
 
 use super::cache::{Basis, Caches, Effect};
 use super::context::note_refusal;
+use super::feed::Feed;
 use super::seal::KeySlot;
 use crate::crypto::audit as chain;
 use crate::crypto::audit::AuditSigner;
@@ -201,6 +202,8 @@ pub struct Worker {
     pub db: Db,
     pub keys: Arc<KeySlot>,
     pub caches: Arc<Caches>,
+    /// Told of what was committed, after the caches were.
+    pub feed: Arc<Feed>,
     pub clock: Arc<dyn Clock>,
     /// The longest that one batch may take before all in it are told that the store does not answer.
     pub timeout: Duration,
@@ -348,6 +351,7 @@ impl Worker {
                 self.keys.clear();
             }
         }
+        self.feed.push(events);
         Ok(())
     }
 

@@ -4,8 +4,10 @@ pub mod audit;
 mod book;
 mod cache;
 pub mod certificates;
+pub mod connections;
 pub mod context;
 pub mod engines;
+pub mod feed;
 mod input;
 pub mod leases;
 pub mod ledger;
@@ -19,6 +21,7 @@ pub mod rate;
 pub mod roles;
 pub mod seal;
 pub mod secrets;
+pub mod subscriptions;
 pub mod tokens;
 
 #[cfg(test)]
@@ -33,6 +36,7 @@ use crate::storage::migrations;
 use book::PolicyBook;
 use cache::Caches;
 use certificates::{Pki, PkiSettings};
+use feed::Feed;
 use ledger::{Ledger, Worker};
 use parking_lot::Mutex;
 use rate::{RateSettings, Rates};
@@ -105,6 +109,7 @@ pub struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) keys: Arc<KeySlot>,
     pub(crate) caches: Arc<Caches>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) ledger: Ledger,
     pub(crate) seal: SealState,
     pub(crate) host: HostIdentity,
@@ -140,10 +145,12 @@ impl App {
         node.announce(&db, clock.now()).await?;
         let keys = Arc::new(KeySlot::default());
         let caches = Arc::new(Caches::new(settings.cache_bytes));
+        let feed = Arc::new(Feed::default());
         let (ledger, task) = Ledger::start(Worker {
             db: db.clone(),
             keys: Arc::clone(&keys),
             caches: Arc::clone(&caches),
+            feed: Arc::clone(&feed),
             clock: Arc::clone(&clock),
             timeout: Duration::from_secs(settings.limits.store_timeout_seconds),
         });
@@ -161,6 +168,7 @@ impl App {
             clock,
             keys,
             caches,
+            feed,
             ledger,
             host: settings.host,
             limits: settings.limits,

@@ -55,6 +55,14 @@ impl Cursor {
         BASE64URL_NOPAD.encode(key.as_ref())
     }
 
+    /// The number behind a cursor of what is ordered by numbers.
+    pub(super) fn number(field: &'static str, cursor: &str) -> Result<i64> {
+        let key = Self::key(field, cursor)?;
+        key.parse().map_err(|_| {
+            Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer")
+        })
+    }
+
     fn key(field: &'static str, cursor: &str) -> Result<String> {
         let bad =
             || Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer");

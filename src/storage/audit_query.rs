@@ -33,6 +33,34 @@ pub struct Filter {
     pub to: Option<DateTime<Utc>>,
 }
 
+impl Filter {
+    /// Whether an event at hand meets it: the same as [`list`] asks of a row.
+    #[must_use]
+    pub fn matches(&self, event: &AuditEvent) -> bool {
+        fn same<T: PartialEq>(wanted: Option<&T>, is: Option<&T>) -> bool {
+            wanted.is_none() || wanted == is
+        }
+        (self.event_types.is_empty() || self.event_types.contains(&event.event_type))
+            && same(self.actor_id.as_ref(), event.actor_id.as_ref())
+            && same(self.lease_id.as_ref(), event.lease_id.as_ref())
+            && same(self.access_granted.as_ref(), event.access_granted.as_ref())
+            && same(self.source_ip.as_ref(), event.source_ip.as_ref())
+            && same(self.correlation_id.as_ref(), event.correlation_id.as_ref())
+            && self.from.is_none_or(|from| event.timestamp >= from)
+            && self.to.is_none_or(|to| event.timestamp < to)
+            && self
+                .secret_path_prefix
+                .as_ref()
+                .is_none_or(|range| within(range, event.secret_path.as_deref()))
+    }
+}
+
+/// Whether a path lies in the range of [`Filter::secret_path_prefix`], compared byte by byte as the store does.
+fn within((from, to): &(String, String), path: Option<&str>) -> bool {
+    let Some(path) = path.filter(|path| *path >= from.as_str() && *path < to.as_str()) else { return false };
+    from.ends_with('.') || path == from || path >= format!("{from}.").as_str()
+}
+
 /// An event as the databases give it.
 #[derive(FromRow)]
 struct EventRow {

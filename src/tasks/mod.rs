@@ -5,7 +5,7 @@ mod housekeeping;
 
 use crate::error::ErrorCode;
 use crate::service::context::OpContext;
-use crate::service::{App, audit, certificates, engines, leases, partitions, seal};
+use crate::service::{App, audit, certificates, engines, feed, leases, partitions, seal};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,9 @@ const LISTS: Duration = Duration::from_secs(1);
 /// How often certificates near and long after their end are seen to.
 const TIDY: Duration = Duration::from_secs(60);
 
+/// How often it is looked what other nodes have added to the log, while somebody follows it.
+const FEED: Duration = Duration::from_millis(250);
+
 /// Starts all tasks; they end when the set is dropped or shut down.
 #[must_use]
 pub fn start(app: &Arc<App>) -> JoinSet<()> {
@@ -60,6 +63,10 @@ pub fn start(app: &Arc<App>) -> JoinSet<()> {
     tasks.spawn(every(PARTITIONS, None, "partitions", Arc::clone(app), |ctx| async move {
         let made = partitions::ensure(ctx.app()).await?;
         Ok((!made.is_empty()).then(|| made.join(", ")))
+    }));
+    tasks.spawn(every(FEED, None, "feed", Arc::clone(app), |ctx| async move {
+        feed::look_for_others(ctx.app()).await;
+        Ok(None)
     }));
     of_engines(&mut tasks, app);
     of_certificates(&mut tasks, app);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Two nodes, started at the same moment on an empty database, both unsealed. The first owns the database.
-async fn two_nodes() -> (Server, Server) {
+pub async fn two_nodes() -> (Server, Server) {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::fresh(Store::Postgres, folder.path()).await;
     let shared = Database::at(database.url.clone());

@@ -1,4 +1,4 @@
-//! Events for the tests of this floor.
+//! Events for the tests of this floor and those above.
 
 use chrono::DateTime;
 use serde_json::json;
@@ -48,7 +48,7 @@ pub(in crate::crypto) fn full() -> AuditEvent {
 }
 
 /// An event in which everything that can be null is.
-pub(in crate::crypto) fn bare() -> AuditEvent {
+pub(crate) fn bare() -> AuditEvent {
     AuditEvent {
         event_type: "auth.failed".to_owned(),
         actor_type: None,

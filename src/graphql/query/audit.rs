@@ -48,7 +48,7 @@ impl AuditQuery {
 
 /// Which audit events to return: those that meet all of what is given.
 #[derive(InputObject, Default)]
-struct AuditFilter {
+pub struct AuditFilter {
     /// Only events of one of these types, such as `secret.accessed`.
     event_types: Option<Vec<String>>,
     /// Only events of this caller: an entity such as `role:billing`, or the accessor of a token.

@@ -1,14 +1,14 @@
 //! What can be asked, one file per noun.
 
-mod audit;
+pub(super) mod audit;
 mod certificates;
 mod engines;
-mod leases;
+pub(super) mod leases;
 mod node;
 mod policies;
 mod roles;
 mod seal;
-mod secrets;
+pub(super) mod secrets;
 mod tokens;
 
 use async_graphql::MergedObject;

@@ -54,7 +54,7 @@ impl SecretQuery {
 /// Whether the current value is certainly part of the answer. Then secret and value are read in one step, with one audit
 /// event; the value must not be read, and recorded as read, for an answer that leaves it out. So a directive (`@skip`)
 /// leaves the question to the field itself, and so does a version.
-fn asks_for_value(ctx: &Context<'_>) -> bool {
+pub fn asks_for_value(ctx: &Context<'_>) -> bool {
     fn in_set(ctx: &Context<'_>, set: &SelectionSet) -> bool {
         set.items.iter().any(|selection| match &selection.node {
             Selection::Field(field) => is_value(&field.node),

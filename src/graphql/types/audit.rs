@@ -206,6 +206,9 @@ pub struct AuditCheckpoint {
     public_key: String,
     /// When that event happened.
     timestamp: DateTime,
+    /// For `after` of a subscription, which then tells everything that happens from here on: take it, read what there is, subscribe,
+    /// and nothing is missed in between.
+    cursor: String,
 }
 
 impl From<Checkpoint> for AuditCheckpoint {
@@ -216,6 +219,7 @@ impl From<Checkpoint> for AuditCheckpoint {
             signature: HEXLOWER.encode(&checkpoint.signature),
             public_key: HEXLOWER.encode(&checkpoint.public_key),
             timestamp: checkpoint.timestamp.into(),
+            cursor: checkpoint.cursor,
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod certificate_authorities;
 pub mod certificate_roles;
 pub mod certificates;
+pub mod changes;
 pub mod codes;
 pub mod engines;
 pub mod enrollments;

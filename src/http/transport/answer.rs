@@ -21,22 +21,32 @@ struct Out<'a> {
     extensions: &'a BTreeMap<String, Value>,
 }
 
-pub(super) fn execution(form: Answer, id: &str, mut response: async_graphql::Response) -> Response<Body> {
-    // a document that fails validation is not executed; its errors have no path
-    let executed = response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
+/// Whether anything was executed: a document that fails validation is not, and its errors have no path.
+pub fn was_executed(response: &async_graphql::Response) -> bool {
+    response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
+}
+
+/// An answer as clients see it, and whether anything was executed.
+pub fn payload(mut response: async_graphql::Response, id: &str) -> (bool, Vec<u8>) {
+    let executed = was_executed(&response);
     for error in &mut response.errors {
         sanitize(error, id);
     }
-    let status = match form {
-        Answer::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
-        _ => StatusCode::OK,
-    };
     let out = Out {
         errors: &response.errors,
         data: executed.then_some(&response.data),
         extensions: &response.extensions,
     };
-    respond::json(status, form.content_type(), id, &out)
+    (executed, respond::to_json(&out, id))
+}
+
+pub(super) fn execution(form: Answer, id: &str, response: async_graphql::Response) -> Response<Body> {
+    let (executed, bytes) = payload(response, id);
+    let status = match form {
+        Answer::GraphqlResponse if !executed => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    respond::answer(status, form.content_type(), id, bytes)
 }
 
 pub(super) fn refuse(form: Answer, id: &str, refusal: &Refusal) -> Response<Body> {

@@ -1,5 +1,6 @@
 use super::*;
 use async_graphql::{EmptySubscription, Object, Schema};
+use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::convert::Infallible;
 
@@ -46,12 +47,27 @@ impl Api for TestApi {
     async fn authenticate(&self, context: &Caller) -> Result<()> {
         if context.0.as_deref() == Some("good") { Ok(()) } else { Err(Error::unauthenticated()) }
     }
-    async fn admit(&self, context: &Caller, cost: u64) -> Result<()> {
+    async fn charge(&self, context: &Caller, cost: u64) -> Result<()> {
         let limited = context.0.as_deref() == Some("limited") && cost > 2;
         if limited { Err(Error::new(ErrorCode::RateLimited, "wait").with_retry_after(7)) } else { Ok(()) }
     }
     async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {
         self.0.execute(request).await
+    }
+    fn subscribe(&self, request: async_graphql::Request) -> BoxStream<'static, async_graphql::Response> {
+        self.0.execute_stream(request).boxed()
+    }
+    fn next(&self, socket: &Caller, _: String) -> Caller {
+        socket.clone()
+    }
+    async fn admit(&self, socket: &Caller) -> Result<()> {
+        self.authenticate(socket).await
+    }
+    async fn has_ended(&self, _: &Caller) -> bool {
+        false
+    }
+    fn ended(&self, _: &Caller) -> BoxFuture<'static, ()> {
+        Box::pin(futures_util::future::pending())
     }
 }
 

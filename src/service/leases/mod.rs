@@ -66,7 +66,7 @@ pub struct LeaseView {
 }
 
 impl LeaseView {
-    fn from_row(row: LeaseRow, now: DateTime<Utc>) -> Result<Self> {
+    pub(super) fn from_row(row: LeaseRow, now: DateTime<Utc>) -> Result<Self> {
         let damaged = |column| corrupt("leases", column, &row.lease_id.to_string());
         let state = LeaseState::parse(&row.state).ok_or_else(|| damaged("state"))?;
         let path = SecretPath::parse(&row.secret_path).map_err(|_| damaged("secret_path"))?;

@@ -131,6 +131,11 @@ impl Rights {
     }
 }
 
+/// Whether the caller may know that there is a secret at this path.
+pub(super) fn may_know(access: &Access, path: &SecretPath) -> bool {
+    Rights::of(access, path).may_know()
+}
+
 fn absent() -> Error {
     Error::not_found(
         "there is no such secret, or this token may not know of it: check the path and the token's policies",

@@ -3,6 +3,7 @@
 mod crash;
 mod drift;
 mod ending;
+mod following;
 mod limits;
 mod many;
 mod midway;

@@ -150,6 +150,33 @@ fn queries() -> Vec<Row> {
         area("roles", "Role.secretIds", "{ role(name: \"m-role\") { secretIds { nodes { accessor } } } }"),
         area("tokens", "Query.token", "{ token(accessor: \"<victim>\") { accessor } }"),
         area("tokens", "Query.tokens", "{ tokens { nodes { accessor } } }"),
+        open(
+            "Subscription.sealStatusChanged",
+            "subscription { sealStatusChanged { sealed } }",
+            Want::Ok,
+            Want::Ok,
+        ),
+        // from the beginning of the log on; who may know of no secret is told nothing
+        Row {
+            lister: Some(Want::Ok),
+            ..row(
+                "Subscription.secretChanged",
+                "subscription { secretChanged(after: \"MA\", prefix: \"m\") { path } }",
+                Right::Operation("list"),
+                Want::Null,
+            )
+        },
+        row(
+            "Subscription.leaseChanged",
+            "subscription { leaseChanged(after: \"MA\") { kind } }",
+            Right::Area("leases"),
+            Want::Null,
+        ),
+        area(
+            "audit",
+            "Subscription.auditEventAdded",
+            "subscription { auditEventAdded(after: \"MA\") { node { eventType } } }",
+        ),
         area("audit", "Query.auditEvents", "{ auditEvents { nodes { eventType } } }"),
         area("audit", "Query.verifyAudit", "{ verifyAudit { valid } }"),
         area("seal", "Query.rekeyStatus", "{ rekeyStatus { started } }"),

@@ -1,0 +1,140 @@
+//! What lasts longer than a request: sockets and subscriptions, and how many each caller may hold.
+
+use super::counts::{Counted, Counts};
+use super::per_address::origin;
+use crate::crypto::primitives::sha256;
+use crate::error::{Error, ErrorCode, Result};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct PlaceLimits {
+    pub sockets_per_caller: usize,
+    pub subscriptions_per_socket: usize,
+    pub subscriptions_per_caller: usize,
+    /// Of all callers, on this node.
+    pub subscriptions: usize,
+}
+
+impl Default for PlaceLimits {
+    fn default() -> Self {
+        Self {
+            sockets_per_caller: 200,
+            subscriptions_per_socket: 100,
+            subscriptions_per_caller: 1000,
+            subscriptions: 10_000,
+        }
+    }
+}
+
+/// Who holds something: a token, or where somebody without one comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// By its hash.
+    Token([u8; 32]),
+    Address(Option<IpAddr>),
+}
+
+impl Holder {
+    #[must_use]
+    pub fn of(bearer: Option<&str>, address: Option<IpAddr>) -> Self {
+        match bearer {
+            Some(token) => Self::Token(sha256(token.as_bytes())),
+            None => Self::Address(address.map(origin)),
+        }
+    }
+}
+
+/// The places there are. Shared by all doors.
+pub struct Places {
+    pub limits: PlaceLimits,
+    sockets: Counts<Holder>,
+    subscriptions: Counts<Holder>,
+    all: Arc<Semaphore>,
+}
+
+/// A place among the subscriptions, until it is dropped.
+pub struct Subscribed {
+    _caller: Counted<Holder>,
+    _node: OwnedSemaphorePermit,
+}
+
+impl Places {
+    #[must_use]
+    pub fn new(limits: PlaceLimits) -> Self {
+        Self {
+            limits,
+            sockets: Counts::default(),
+            subscriptions: Counts::default(),
+            all: Arc::new(Semaphore::new(limits.subscriptions.min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// A place for a socket.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` if this caller holds as many as it may.
+    pub fn socket(&self, holder: Holder) -> Result<Counted<Holder>> {
+        let most = self.limits.sockets_per_caller;
+        self.sockets.enter(holder, most).ok_or_else(|| {
+            limited(format!("at most {most} sockets of one caller are open at a time: close some first"))
+        })
+    }
+
+    /// A place for a subscription.
+    ///
+    /// # Errors
+    /// `RATE_LIMITED` if this caller holds as many as it may, `UNAVAILABLE` if all callers together do.
+    pub fn subscription(&self, holder: Holder) -> Result<Subscribed> {
+        let most = self.limits.subscriptions_per_caller;
+        let caller = self.subscriptions.enter(holder, most).ok_or_else(|| {
+            limited(format!(
+                "at most {most} subscriptions of one caller are open at a time: complete some first"
+            ))
+        })?;
+        let node = Arc::clone(&self.all).try_acquire_owned().map_err(|_| {
+            Error::new(
+                ErrorCode::Unavailable,
+                "the server has as many subscriptions as it takes: try again later",
+            )
+            .with_retry_after(10)
+        })?;
+        Ok(Subscribed { _caller: caller, _node: node })
+    }
+}
+
+/// What a caller hears that holds as many as it may.
+pub fn limited(message: String) -> Error {
+    Error::new(ErrorCode::RateLimited, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_caller_has_places_of_its_own_and_all_together_have_some() {
+        let limits = PlaceLimits { subscriptions_per_caller: 2, subscriptions: 3, ..PlaceLimits::default() };
+        let places = Places::new(limits);
+        let holder = |token: &str| Holder::of(Some(token), None);
+        let first = places.subscription(holder("a")).unwrap();
+        let second = places.subscription(holder("a")).unwrap();
+        assert_eq!(places.subscription(holder("a")).err().unwrap().code(), ErrorCode::RateLimited);
+        let third = places.subscription(holder("b")).unwrap();
+        assert_eq!(places.subscription(holder("b")).err().unwrap().code(), ErrorCode::Unavailable);
+        drop((first, second));
+        let again = places.subscription(holder("b")).unwrap();
+        drop((third, again));
+        assert!(places.subscriptions.is_empty());
+    }
+
+    #[test]
+    fn who_has_no_token_is_an_address() {
+        let of = |text: &str| Holder::of(None, Some(text.parse().unwrap()));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_ne!(Holder::of(Some(""), None), Holder::of(None, None));
+    }
+}

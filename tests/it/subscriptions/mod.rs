@@ -1,0 +1,8 @@
+//! Subscriptions, over real sockets.
+
+pub mod client;
+mod codes;
+mod ends;
+mod nodes;
+mod resuming;
+mod telling;

@@ -1,0 +1,94 @@
+//! Several nodes on one PostgreSQL: what happens on one is told on the other, judged by what both know.
+
+use super::client::{Heard, Socket};
+use super::resuming::newest;
+use crate::nodes::two_nodes;
+use crate::support::writers::Writers;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const AUDIT: &str =
+    "subscription($after: String) { auditEventAdded(after: $after) { cursor node { sequenceNumber } } }";
+const SECRETS: &str = "subscription($after: String) { secretChanged(after: $after) { path version } }";
+
+/// Both nodes write; the log is read on one, and on the other from where it broke off, in turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_log_from_either_node() {
+    let (one, two) = two_nodes().await;
+    let (mut cursor, mut seen) = newest(&one).await;
+    let writers = [Writers::start(&one, 4, 1), Writers::start(&two, 4, 2)];
+    let until = Instant::now() + Duration::from_secs(6);
+    let mut turns = 0;
+    let mut read = async |turns: usize, most: usize| {
+        let node = if turns.is_multiple_of(2) { &one } else { &two };
+        let mut socket = Socket::ready(node, Some(&node.root)).await;
+        socket.subscribe("log", AUDIT, json!({"after": cursor})).await;
+        for _ in 0..most {
+            let data = socket.data("log").await;
+            let edge = &data["auditEventAdded"];
+            let number: i64 = edge["node"]["sequenceNumber"].as_str().unwrap().parse().unwrap();
+            assert_eq!(number, seen + 1);
+            (cursor, seen) = (edge["cursor"].as_str().unwrap().to_owned(), number);
+        }
+        seen
+    };
+    while Instant::now() < until {
+        turns += 1;
+        read(turns, 100).await;
+    }
+    let mut written = 0;
+    for writers in writers {
+        written += writers.finish_unrefused().await.len();
+    }
+    let (_, last) = newest(&two).await;
+    let left = last - read(0, 0).await;
+    read(1, usize::try_from(left).unwrap()).await;
+    eprintln!("{written} writes, {last} events, {turns} turns");
+    assert!(turns > 4);
+}
+
+/// The other node's change, and how long it takes to be told; a policy taken away there counts here from that event on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_and_tokens_of_the_other_node_count() {
+    let (one, two) = two_nodes().await;
+    let rights =
+        |path: &str| json!({"version": 1, "allowed_secrets": [path], "allowed_operations": ["list"]});
+    one.create_policy("lister", rights("n.*")).await;
+    let token = one.token_with(&["lister"], json!({})).await;
+    let (cursor, _) = newest(&one).await;
+    let mut socket = Socket::ready(&two, Some(&token)).await;
+    socket.subscribe("a", SECRETS, json!({"after": cursor})).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for version in 1..=5 {
+        let begun = Instant::now();
+        one.put(&one.root, "n.a", json!({"k": version})).await.ok();
+        assert_eq!(socket.data("a").await["secretChanged"]["version"], version);
+        eprintln!("told by the other node after {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(3));
+    }
+    let update = "mutation($input: PolicyInput!) { updatePolicy(input: $input) { policy { name } } }";
+    // each time the policy changes just before the secret does: the event is never judged by the policy of before
+    for round in 0..10 {
+        one.as_root(update, json!({"input": {"name": "lister", "document": rights("z.*")}})).await.ok();
+        one.put(&one.root, "n.hidden", json!({"k": round})).await.ok();
+        one.as_root(update, json!({"input": {"name": "lister", "document": rights("n.*")}})).await.ok();
+        one.put(&one.root, "n.shown", json!({"k": round})).await.ok();
+        loop {
+            // by the time that an event is judged the policy may allow it again: that is what "as of now" means
+            let data = socket.data("a").await;
+            if data["secretChanged"]["path"] == "n.shown" {
+                break;
+            }
+        }
+    }
+    one.as_root(update, json!({"input": {"name": "lister", "document": rights("z.*")}})).await.ok();
+    one.put(&one.root, "n.hidden", json!({"k": "last"})).await.ok();
+    socket.is_silent().await;
+    let begun = Instant::now();
+    let revoke = "mutation($token: String) { revokeToken(input: {token: $token}) { revoked } }";
+    one.as_root(revoke, json!({"token": token})).await.ok();
+    let heard = socket.hear().await;
+    assert!(matches!(heard, Heard::Closed(4403)), "{heard:?}");
+    eprintln!("closed by the other node after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
