@@ -1,5 +1,7 @@
 use super::*;
+use crate::graphql::guard::QueryLimits;
 use crate::http::tls::ClientCertificates;
+use crate::http::transport::Introspection;
 use std::os::unix::fs::PermissionsExt;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
