@@ -1,7 +1,7 @@
 use super::*;
-use crate::graphql::Introspection;
 use crate::graphql::guard::{QueryLimits, VariableLimits};
 use crate::http::tls::ClientCertificates;
+use crate::http::transport::Introspection;
 use crate::service::rate::{Allowance, FailedLoginLimits, WorkLimits};
 use std::os::unix::fs::PermissionsExt;
 

@@ -112,6 +112,10 @@ fn of(text: &str) -> Option<Origin> {
     if uri.path() != "/" || uri.query().is_some() {
         return None;
     }
+    let of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]".contains(&byte);
+    if !authority.host().bytes().all(of_host) {
+        return None;
+    }
     let port = uri.port_u16().or_else(|| usual_port(&scheme))?;
     Some(Origin { host: authority.host().to_ascii_lowercase(), scheme, port })
 }

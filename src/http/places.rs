@@ -52,8 +52,15 @@ pub struct Places {
     pub limits: PlaceLimits,
     sockets: Counts<Holder>,
     subscriptions: Counts<Holder>,
-    all: Arc<Semaphore>,
+    /// Of callers with a token, and of those without one, so that strangers do not take all.
+    known: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
 }
+
+/// Of a caller without a token, who can follow the seal and nothing else.
+const MOST_OF_STRANGER: usize = 50;
+/// The part of all subscriptions that strangers may hold together, beside those of the others.
+const PART_OF_STRANGERS: usize = 4;
 
 /// A place among the subscriptions, until it is dropped.
 pub struct Subscribed {
@@ -68,7 +75,8 @@ impl Places {
             limits,
             sockets: Counts::default(),
             subscriptions: Counts::default(),
-            all: Arc::new(Semaphore::new(limits.subscriptions.min(Semaphore::MAX_PERMITS))),
+            known: Arc::new(Semaphore::new(limits.subscriptions.min(Semaphore::MAX_PERMITS))),
+            strangers: Arc::new(Semaphore::new(limits.subscriptions / PART_OF_STRANGERS)),
         }
     }
 
@@ -88,13 +96,18 @@ impl Places {
     /// # Errors
     /// `RATE_LIMITED` if this caller holds as many as it may, `UNAVAILABLE` if all callers together do.
     pub fn subscription(&self, holder: Holder) -> Result<Subscribed> {
-        let most = self.limits.subscriptions_per_caller;
+        let (most, all) = match holder {
+            Holder::Token(_) => (self.limits.subscriptions_per_caller, &self.known),
+            Holder::Address(_) => {
+                (self.limits.subscriptions_per_caller.min(MOST_OF_STRANGER), &self.strangers)
+            }
+        };
         let caller = self.subscriptions.enter(holder, most).ok_or_else(|| {
             limited(format!(
                 "at most {most} subscriptions of one caller are open at a time: complete some first"
             ))
         })?;
-        let node = Arc::clone(&self.all).try_acquire_owned().map_err(|_| {
+        let node = Arc::clone(all).try_acquire_owned().map_err(|_| {
             Error::new(
                 ErrorCode::Unavailable,
                 "the server has as many subscriptions as it takes: try again later",
@@ -128,6 +141,21 @@ mod tests {
         let again = places.subscription(holder("b")).unwrap();
         drop((third, again));
         assert!(places.subscriptions.is_empty());
+    }
+
+    #[test]
+    fn strangers_leave_places_for_others() {
+        let limits = PlaceLimits { subscriptions: 400, ..PlaceLimits::default() };
+        let places = Places::new(limits);
+        let stranger = |number: u8| Holder::of(None, Some([192, 0, 2, number].into()));
+        let mut held = Vec::new();
+        for number in 0..2 {
+            held.extend((0..50).map(|_| places.subscription(stranger(number)).unwrap()));
+            let refused = places.subscription(stranger(number)).err().unwrap();
+            assert_eq!(refused.code(), ErrorCode::RateLimited);
+        }
+        assert_eq!(places.subscription(stranger(2)).err().unwrap().code(), ErrorCode::Unavailable);
+        assert!(places.subscription(Holder::of(Some("a"), None)).is_ok());
     }
 
     #[test]

@@ -71,6 +71,10 @@ where
         connections::admit(socket).await
     }
 
+    async fn is_known(&self, caller: &OpContext) -> bool {
+        connections::is_known(caller).await
+    }
+
     async fn has_ended(&self, socket: &OpContext) -> bool {
         connections::has_ended(socket).await
     }

@@ -168,7 +168,8 @@ impl<A: Api> GraphqlDoor<A> {
                 "accept application/graphql-response+json, application/json or text/event-stream",
             ));
         }
-        let holder = Holder::of(bearer(&head.headers), origin.source_ip);
+        let (named, stranger) =
+            (Holder::of(bearer(&head.headers), origin.source_ip), Holder::of(None, origin.source_ip));
         let context = self.api.context(Call {
             bearer: bearer(&head.headers),
             origin,
@@ -184,6 +185,7 @@ impl<A: Api> GraphqlDoor<A> {
             Some(body) => (Params::from_body(&body.bytes, variables).map_err(malformed)?, body.taken),
             None => (Params::from_uri(&head.uri, variables).map_err(malformed)?, Taken::default()),
         };
+        let caller = context.clone();
         let operation = self.operation(params, context).await?;
         match operation.kind {
             OperationType::Mutation if by_get => {
@@ -204,6 +206,8 @@ impl<A: Api> GraphqlDoor<A> {
                 Err(Error::new(ErrorCode::BadUserInput, message).into())
             }
             OperationType::Subscription => {
+                // a token that anybody can make up gives no places of its own
+                let holder = if self.api.is_known(&caller).await { named } else { stranger };
                 let place = self.places.subscription(holder)?;
                 Ok(Outcome::Events(self.subscribe(operation), Some(place)))
             }

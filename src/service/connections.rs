@@ -22,6 +22,11 @@ pub async fn admit(ctx: &OpContext) -> Result<()> {
     settle!(ctx.admit())
 }
 
+/// Whether the token of `ctx` is good. A sealed node knows nobody.
+pub async fn is_known(ctx: &OpContext) -> bool {
+    ctx.again().await.is_ok()
+}
+
 /// Whether the token of `ctx` is good no longer, as far as can be told.
 pub async fn has_ended(ctx: &OpContext) -> bool {
     matches!(ctx.again().await, Err(error) if error.code() == ErrorCode::Unauthenticated)

@@ -10,7 +10,7 @@
 
 use super::App;
 use super::context::settle;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::audit::AuditEvent;
 use crate::storage::audit as store;
 use crate::storage::audit::Filter;
@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The most events that are kept in memory, and the most memory for them, roughly.
 const MOST_EVENTS: usize = 4096;
@@ -29,14 +29,27 @@ const STEP: usize = 64;
 /// How many it looks at for them: in the ring, and in the store.
 const RING_STRIDE: usize = 1024;
 const STORE_STRIDE: i64 = 10_000;
+/// How many followers read the store at a time: whoever is far behind waits for his turn, and other requests do not wait for him.
+const READERS: usize = 4;
 
 /// What a node knows of the end of the log.
-#[derive(Default)]
 pub struct Feed {
     ring: RwLock<Ring>,
     /// The number up to which events may be given out.
     head: watch::Sender<i64>,
     followers: AtomicUsize,
+    turns: Semaphore,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            ring: RwLock::default(),
+            head: watch::Sender::default(),
+            followers: AtomicUsize::new(0),
+            turns: Semaphore::new(READERS),
+        }
+    }
 }
 
 /// The newest events, without a gap.
@@ -166,6 +179,7 @@ impl Reader {
         }
         let end = head.min(self.seen + STORE_STRIDE);
         let rows = {
+            let _turn = self.attention.0.turns.acquire().await.map_err(Error::internal)?;
             let mut tx = app.read().await?;
             store::list(&mut tx, &self.filter, Some(end + 1), Some(self.seen), STEP as i64, true).await?
         };

@@ -91,7 +91,7 @@ async fn who_a_client_is_by_certificate_only_its_connection_says() {
             assert_eq!(body, format!("{{\"data\":{{\"shown\":{expected}}}}}").as_bytes());
         }
         let (head, _) = request(forged, "/v1/sys/seal", "").into_parts();
-        let origin = CallOrigin { source_ip: None, certificate: known.certificate.clone(), ..CallOrigin::default() };
+        let origin = CallOrigin { certificate: known.certificate.clone(), ..CallOrigin::default() };
         let visit = doors.visit(&head.headers, origin);
         assert_eq!(visit.ctx.origin().certificate.as_ref().unwrap().common_name, "shown");
         let visit = doors.visit(&head.headers, CallOrigin::default());

@@ -56,6 +56,9 @@ pub trait Api: Send + Sync + 'static {
     /// Whether a socket may be opened with this token.
     fn admit(&self, socket: &Self::Context) -> impl Future<Output = Result<()>> + Send;
 
+    /// Whether the token is good, as far as can be told; nothing is recorded.
+    fn is_known(&self, caller: &Self::Context) -> impl Future<Output = bool> + Send;
+
     /// Whether the token is good no longer.
     fn has_ended(&self, socket: &Self::Context) -> impl Future<Output = bool> + Send;
 

@@ -33,6 +33,7 @@ struct Events {
     results: BoxStream<'static, Result>,
     id: String,
     stop: CancellationToken,
+    keep_alive: Duration,
     _place: Option<Subscribed>,
 }
 
@@ -43,7 +44,8 @@ pub(super) fn events(
     stop: CancellationToken,
     place: Option<Subscribed>,
 ) -> Response<Body> {
-    let events = Events { at: At::Beginning, results, id: id.to_owned(), stop, _place: place };
+    let events =
+        Events { at: At::Beginning, results, id: id.to_owned(), stop, keep_alive: KEEP_ALIVE, _place: place };
     let bytes = stream::unfold(events, |mut events| async move {
         let bytes = events.next().await?;
         Some((Ok::<_, Infallible>(bytes), events))
@@ -82,7 +84,7 @@ impl Events {
                     Bytes::from_static(COMPLETE)
                 }
             }),
-            () = tokio::time::sleep(KEEP_ALIVE) => Some(Bytes::from_static(COMMENT)),
+            () = tokio::time::sleep(self.keep_alive) => Some(Bytes::from_static(COMMENT)),
             () = self.stop.cancelled() => None,
         }
     }
@@ -133,13 +135,14 @@ mod tests {
         assert_eq!(bytes.as_ref(), COMMENT);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn silence_is_broken_by_comments() {
         let mut events = Events {
             at: At::Results,
             results: stream::pending().boxed(),
             id: String::new(),
             stop: CancellationToken::new(),
+            keep_alive: Duration::from_millis(5),
             _place: None,
         };
         for _ in 0..3 {

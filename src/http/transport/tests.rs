@@ -63,6 +63,9 @@ impl Api for TestApi {
     async fn admit(&self, socket: &Caller) -> Result<()> {
         self.authenticate(socket).await
     }
+    async fn is_known(&self, caller: &Caller) -> bool {
+        self.authenticate(caller).await.is_ok()
+    }
     async fn has_ended(&self, _: &Caller) -> bool {
         false
     }

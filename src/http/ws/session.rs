@@ -229,7 +229,7 @@ where
         let token = token.or(of_handshake);
         let bearer = token.as_ref().map(|token| token.as_str());
         let api = session.door.api();
-        let holder = Holder::of(bearer, session.origin.source_ip);
+        let mut holder = Holder::of(bearer, session.origin.source_ip);
         let context = api.context(Call {
             bearer,
             origin: session.origin.clone(),
@@ -240,7 +240,10 @@ where
         if bearer.is_some() {
             match api.admit(&context).await {
                 Ok(()) => {}
-                Err(error) if matches!(error.code(), ErrorCode::Sealed | ErrorCode::NotInitialized) => {}
+                // who it is cannot be told, so it holds the places of a stranger
+                Err(error) if matches!(error.code(), ErrorCode::Sealed | ErrorCode::NotInitialized) => {
+                    holder = Holder::of(None, session.origin.source_ip);
+                }
                 Err(error) if error.code() == ErrorCode::Unauthenticated => {
                     return Err(Close::forbidden().into());
                 }

@@ -64,7 +64,7 @@ fn the_ring_is_bounded_by_number_and_by_memory() {
         ring.append(batch(start * 200 + 1, start * 200 + 200));
     }
     assert_eq!(ring.events.len(), MOST_EVENTS);
-    assert_eq!(ring.bytes, ring.events.iter().map(|(bytes, _)| bytes).sum());
+    assert_eq!(ring.bytes, ring.events.iter().map(|(bytes, _)| bytes).sum::<usize>());
     let large = |sequence_number| AuditEvent {
         event_data: json!({"text": "x".repeat(1 << 20)}),
         ..event(sequence_number)
