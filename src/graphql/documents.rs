@@ -3,6 +3,7 @@
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
 use super::literals;
 use super::persisted::Persisted;
+use super::variable_types;
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -29,6 +30,7 @@ impl Document {
     pub(super) fn parse(text: &str, limits: &QueryLimits, page_size: PageSize) -> Result<Self> {
         scan(text, limits)?;
         let parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
+        variable_types::check(&parsed)?;
         let operations = measure_document(&parsed, &Variables::default(), page_size)?;
         limits.check_document(&operations)?;
         Ok(Self { parsed, operations, bytes: text.len(), registered: AtomicBool::new(false) })

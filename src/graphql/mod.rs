@@ -14,6 +14,7 @@ pub mod pages;
 pub mod persisted;
 pub mod result;
 pub mod scalars;
+mod variable_types;
 
 mod mutation;
 mod query;
