@@ -2,7 +2,7 @@
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
 use super::persisted::Persisted;
-use super::{literals, roots};
+use super::{literals, roots, variable_types};
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
@@ -30,6 +30,7 @@ impl Document {
         scan(text, limits)?;
         let mut parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
         roots::settle(&mut parsed)?;
+        variable_types::check(&parsed)?;
         let operations = measure_document(&parsed, &Variables::default(), page_size)?;
         limits.check_document(&operations)?;
         Ok(Self { parsed, operations, bytes: text.len(), registered: AtomicBool::new(false) })

@@ -15,6 +15,7 @@ pub mod persisted;
 pub mod result;
 mod roots;
 pub mod scalars;
+mod variable_types;
 
 mod mutation;
 mod query;

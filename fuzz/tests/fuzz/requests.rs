@@ -113,6 +113,11 @@ fn guard() {
         let (runtime, schema) = &*runtime;
         let mut request = Request::new(text);
         request.operation_name = operations.first().and_then(|operation| operation.operation_name.clone());
+        let cache = DocumentCache::new(limits, connection_page_size, 1, 1, Arc::default());
+        let name = request.operation_name.as_deref();
+        if cache.prepare(&Asked::text(text), name, &Variables::default()).is_err() {
+            return;
+        }
         runtime.block_on(schema.execute(request));
     });
 }

@@ -49,7 +49,10 @@ pub fn scan(text: &str, limits: &QueryLimits) -> Result<Scanned> {
             b'"' => at = end_of_string(bytes, at)?,
             b'.' if bytes[at..].starts_with(b"...") => at += 3,
             _ if is_word(byte) || byte == b'-' => {
-                at += 1 + bytes[at + 1..].iter().take_while(|b| is_word(**b) || **b == b'.').count();
+                // a name ends before dots: what is spread behind it counts for itself
+                let number = byte == b'-' || byte.is_ascii_digit();
+                let belongs = |b: &u8| is_word(*b) || (number && *b == b'.');
+                at += 1 + bytes[at + 1..].iter().take_while(|b| belongs(b)).count();
             }
             _ => at += 1,
         }

@@ -115,6 +115,7 @@ fn nothing_hides_in_strings_or_comments() {
     assert_eq!(tokens("{a(x:\"{{{\\\"}\")}").unwrap(), 8);
     assert_eq!(tokens("{a(x:\"\"\"{\"{\\\"\"\"}\"\"\")}").unwrap(), 8);
     assert_eq!(tokens("{...on Q{a}}").unwrap(), 8);
+    assert_eq!(tokens("{a...F...G}").unwrap(), 7);
     assert_eq!(tokens("query($a:Int!=-1.5e3){a}").unwrap(), 13);
     for open in ["{a(x:\"b)}", "{a(x:\"\"\"b)}", "{a(x:\"b\n\")}", "{a(x:\"\\"] {
         assert_eq!(tokens(open).unwrap_err().code(), ErrorCode::BadUserInput, "{open}");

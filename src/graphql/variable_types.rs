@@ -1,0 +1,75 @@
+//! The types of a document's variables. async-graphql 7.2.1 panics in its validation at the default value of a variable whose type is
+//! a list of what the schema does not know, so such a document is refused before.
+
+use super::sdl;
+use crate::error::{Error, ErrorCode, Result};
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Type, TypeSystemDefinition};
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+const BUILT_IN: [&str; 5] = ["Boolean", "Float", "ID", "Int", "String"];
+
+/// The names of all types.
+static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    // the text is made by this program, and a test parses it
+    let definitions = parse_schema(sdl()).map(|schema| schema.definitions).unwrap_or_default();
+    let defined = definitions.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) => Some(definition.node.name.node.to_string()),
+        _ => None,
+    });
+    defined.chain(BUILT_IN.map(str::to_owned)).collect()
+});
+
+/// # Errors
+/// `BAD_USER_INPUT` for a variable with a default value whose type is a list of an unknown type.
+pub fn check(document: &ExecutableDocument) -> Result<()> {
+    let definitions =
+        document.operations.iter().flat_map(|(_, operation)| &operation.node.variable_definitions);
+    for definition in definitions.filter(|definition| definition.node.default_value.is_some()) {
+        let declared = &definition.node.var_type.node;
+        let name = innermost(declared);
+        if matches!(declared.base, BaseType::List(_)) && !KNOWN.contains(name) {
+            return Err(Error::new(ErrorCode::BadUserInput, format!("Unknown type \"{name}\"")));
+        }
+    }
+    Ok(())
+}
+
+fn innermost(declared: &Type) -> &str {
+    let mut declared = declared;
+    loop {
+        match &declared.base {
+            BaseType::Named(name) => return name.as_str(),
+            BaseType::List(element) => declared = element,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SchemaOptions, schema};
+    use super::*;
+    use async_graphql::parser::parse_query;
+
+    #[tokio::test]
+    async fn lists_of_unknown_types_do_not_reach_the_schema() {
+        for text in [
+            "query ($l: [Nope] = [1]) { __typename }",
+            "query ($l: [[Nope!]!]! = [[1]]) { __typename }",
+            "query A { __typename } query B ($l: [Nope] = 1) { __typename }",
+        ] {
+            assert!(check(&parse_query(text).unwrap()).is_err(), "{text}");
+        }
+        // these are the schema's own to refuse or take
+        for text in [
+            "query ($l: Nope = 1) { __typename }",
+            "query ($l: [Nope]) { __typename }",
+            "query ($l: [[Int!]] = [[1]]) { __typename }",
+            "query ($l: [SecretPath!] = [\"a\"]) { __typename }",
+        ] {
+            assert!(check(&parse_query(text).unwrap()).is_ok(), "{text}");
+            schema(SchemaOptions::default()).execute(text).await;
+        }
+    }
+}
