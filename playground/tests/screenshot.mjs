@@ -6,9 +6,12 @@ const size = { width: 1360, height: 850 };
 
 await scenario(async (page) => {
   await logIn(page);
+  await page.getByRole('button', { name: /Execute query/ }).waitFor();
+  await page.waitForTimeout(3_000);
   await page.getByRole('tab', { name: /FindSecrets/ }).click();
+  await page.waitForTimeout(1_000);
   await page.getByRole('button', { name: /Execute query/ }).click();
-  await page.getByLabel('Result Window').getByText('"nodes"').waitFor();
+  await page.getByRole('status').getByText('The answer is in the result window.').waitFor();
   await page.waitForTimeout(1_000);
   await page.screenshot({ path: 'screenshot.png' });
 }, { colorScheme: 'light', viewport: size });

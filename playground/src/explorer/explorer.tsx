@@ -9,6 +9,7 @@ import { useGraphiQL } from '@graphiql/react';
 import type { Fetcher } from '@graphiql/toolkit';
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
+import { type DocumentNode, parse } from 'graphql';
 import { useEffect, useMemo, useState } from 'react';
 import { ApiError } from '../api/errors';
 import { ENDPOINT, post } from '../api/http';
@@ -21,6 +22,13 @@ const PLUGINS = [EXAMPLES_PLUGIN, HISTORY_PLUGIN];
 /** Those of the tour that are open from the start. */
 const FIRST_TABS = EXAMPLES.filter((example) => example.group === 'Start')
   .map(({ query, variables }) => ({ query, variables }));
+/** What the editor of variables takes for the schema's own scalars. */
+const SCALARS = {
+  JSON: { type: ['object', 'array', 'string', 'number', 'boolean', 'null'] as const },
+  SecretPath: { type: 'string' as const },
+  DateTime: { type: 'string' as const },
+  BigInt: { type: 'string' as const },
+};
 const NO_SUBSCRIPTIONS = 'This server has no subscriptions, or the token is good for a counted number of requests.';
 
 /** GraphiQL with the caller's token, which it never sees. */
@@ -39,6 +47,7 @@ export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
       shouldPersistHeaders={false}
       showPersistHeadersSettings={false}
       defaultEditorToolsVisibility="variables"
+      customScalarSchemas={SCALARS}
       inputValueDeprecation
       schemaDescription
       forcedTheme={theme}
@@ -89,10 +98,27 @@ function fetcherFor(session: Session): Fetcher {
     ...(session.socket ? { wsClient: session.socket.client } : {}),
   });
   return (params, options) => {
-    const subscribes = options?.documentAST?.definitions.some((definition) =>
+    const { name, document } = operation(params.query, params.operationName);
+    const subscribes = document?.definitions.some((definition) =>
       definition.kind === 'OperationDefinition' && definition.operation === 'subscription'
-      && (!params.operationName || definition.name?.value === params.operationName));
+      && (name === undefined || definition.name?.value === name));
     if (subscribes && !session.socket) throw new ApiError('UNAVAILABLE', NO_SUBSCRIPTIONS);
-    return send(params, options);
+    return send(
+      { ...params, ...(name === undefined ? { operationName: undefined } : { operationName: name }) } as typeof params,
+      { ...options, ...(document ? { documentAST: document } : {}) },
+    );
   };
+}
+
+/** What is run. GraphiQL reads a text some time after it was put there, and until then names an operation of the last one. */
+function operation(query: string, asked: string | null | undefined): { name: string | undefined; document: DocumentNode | undefined } {
+  let document: DocumentNode;
+  try {
+    document = parse(query);
+  } catch {
+    return { name: asked ?? undefined, document: undefined }; // the server says what is wrong with it
+  }
+  const names = document.definitions.flatMap((definition) => (definition.kind === 'OperationDefinition' ? [definition.name?.value] : []));
+  const name = names.includes(asked ?? undefined) ? asked : names.length === 1 ? names[0] : asked;
+  return { name: name ?? undefined, document };
 }
