@@ -1,9 +1,9 @@
 //! What lasts longer than a request: sockets and subscriptions, and how many each caller may hold.
 
 use super::counts::{Counted, Counts};
-use super::per_address::origin;
 use crate::crypto::primitives::sha256;
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::cidr::client_of;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,7 +42,7 @@ impl Holder {
     pub fn of(bearer: Option<&str>, address: Option<IpAddr>) -> Self {
         match bearer {
             Some(token) => Self::Token(sha256(token.as_bytes())),
-            None => Self::Address(address.map(origin)),
+            None => Self::Address(address.map(client_of)),
         }
     }
 }

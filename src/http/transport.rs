@@ -21,7 +21,7 @@ use super::places::{Holder, Places, Subscribed};
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
-use crate::graphql::guard::connection_page_size;
+use crate::graphql::guard::{VariableLimits, connection_page_size};
 use answer::{execution, refuse};
 pub use api::{Api, Call, CallOrigin};
 use async_graphql::parser::types::OperationType;
@@ -103,6 +103,11 @@ impl<A: Api> GraphqlDoor<A> {
 
     pub(super) fn places(&self) -> &Places {
         &self.places
+    }
+
+    /// How large the variables of an operation may be.
+    pub(super) fn variable_limits(&self) -> VariableLimits {
+        self.options.limits.variables
     }
 
     pub(super) fn gate(&self) -> &Gate {

@@ -1,5 +1,6 @@
 //! The messages of `graphql-transport-ws`, read and written.
 
+use crate::graphql::guard::VariableLimits;
 use crate::http::bearer;
 use crate::http::params::Params;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ struct Envelope<'a> {
 ///
 /// # Errors
 /// A sentence that says what is wrong and repeats nothing of it.
-pub fn read(text: &str) -> Result<Incoming, &'static str> {
+pub fn read(text: &str, variables: &VariableLimits) -> Result<Incoming, &'static str> {
     let envelope: Envelope<'_> =
         serde_json::from_str(text).map_err(|_| "it is no JSON object with a 'type'")?;
     let payload = envelope.payload.filter(|payload| payload.get() != "null");
@@ -55,7 +56,7 @@ pub fn read(text: &str) -> Result<Incoming, &'static str> {
         "subscribe" => {
             let id = id(envelope.id)?;
             let payload = payload.ok_or("'payload' is missing")?;
-            let params = Params::from_body(payload.get().as_bytes())
+            let params = Params::from_body(payload.get().as_bytes(), variables)
                 .map_err(|_| "'payload' must hold a 'query', and 'variables' that are an object")?;
             Ok(Incoming::Subscribe { id, params: Box::new(params) })
         }
@@ -153,18 +154,18 @@ mod tests {
             r#"{"type":"complete"}"#,
             r#"{"type":"complete","id":"1"} x"#,
         ] {
-            let sentence = read(text).err().expect(text);
+            let sentence = read(text, &VariableLimits::default()).err().expect(text);
             assert!(!sentence.contains("s3cret"), "{text}");
         }
         let long = format!(r#"{{"type":"complete","id":"{}"}}"#, "x".repeat(MAX_ID + 1));
-        assert!(read(&long).is_err());
+        assert!(read(&long, &VariableLimits::default()).is_err());
     }
 
     #[test]
     fn the_token_of_an_init() {
         let token = |payload: &str| {
             let text = format!(r#"{{"payload":{payload},"type":"connection_init"}}"#);
-            match read(&text) {
+            match read(&text, &VariableLimits::default()) {
                 Ok(Incoming::Init { token }) => token,
                 _ => panic!("{payload}"),
             }

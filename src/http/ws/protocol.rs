@@ -1,6 +1,7 @@
 //! What may be said when (`graphql-transport-ws`): messages in, what to do about them out. No I/O.
 
 use super::messages::{self, Incoming};
+use crate::graphql::guard::VariableLimits;
 use crate::http::params::Params;
 use std::collections::HashSet;
 
@@ -88,12 +89,13 @@ pub struct Protocol {
     initialised: bool,
     running: HashSet<String>,
     most: usize,
+    variables: VariableLimits,
 }
 
 impl Protocol {
-    /// A socket with at most so many operations at a time.
-    pub fn new(most: usize) -> Self {
-        Self { initialised: false, running: HashSet::new(), most }
+    /// A socket with at most so many operations at a time, and of these so large variables.
+    pub fn new(most: usize, variables: VariableLimits) -> Self {
+        Self { initialised: false, running: HashSet::new(), most, variables }
     }
 
     pub fn is_initialised(&self) -> bool {
@@ -105,7 +107,7 @@ impl Protocol {
     /// # Errors
     /// What to close the socket with.
     pub fn receive(&mut self, text: &str) -> Result<Step, Close> {
-        match messages::read(text).map_err(Close::bad_message)? {
+        match messages::read(text, &self.variables).map_err(Close::bad_message)? {
             Incoming::Init { .. } if self.initialised => Err(Close::second_init()),
             Incoming::Init { token } => {
                 self.initialised = true;
@@ -143,7 +145,7 @@ mod tests {
     }
 
     fn ready() -> Protocol {
-        let mut protocol = Protocol::new(2);
+        let mut protocol = Protocol::new(2, VariableLimits::default());
         assert!(matches!(protocol.receive(INIT), Ok(Step::Init(None))));
         protocol
     }
@@ -154,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_codes_of_the_protocol() {
-        assert_eq!(code(Protocol::new(2).receive(&subscribe("1"))), 4401);
+        assert_eq!(code(Protocol::new(2, VariableLimits::default()).receive(&subscribe("1"))), 4401);
         assert_eq!(code(ready().receive(INIT)), 4429);
         assert_eq!(code(ready().receive("nonsense")), 4400);
         let mut protocol = ready();
@@ -189,7 +191,9 @@ mod tests {
     #[test]
     fn pings_are_answered_at_any_time() {
         let ping = r#"{"type":"ping","payload":{"a":[1, 2]}}"#;
-        let Ok(Step::Say(text)) = Protocol::new(2).receive(ping) else { panic!("no answer") };
+        let Ok(Step::Say(text)) = Protocol::new(2, VariableLimits::default()).receive(ping) else {
+            panic!("no answer")
+        };
         assert_eq!(text, r#"{"type":"pong","payload":{"a":[1, 2]}}"#);
         let Ok(Step::Say(text)) = ready().receive(r#"{"type":"ping"}"#) else { panic!("no answer") };
         assert_eq!(text, r#"{"type":"pong"}"#);

@@ -97,11 +97,11 @@ impl<A: Api> Session<A> {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let most = self.door.places().limits.subscriptions_per_socket;
-        let speaks = self.speaks;
+        let (speaks, variables) = (self.speaks, self.door.variable_limits());
         let mut socket = Socket {
             session: self,
             stream,
-            protocol: Protocol::new(most),
+            protocol: Protocol::new(most, variables),
             running: SelectAll::new(),
             aborts: HashMap::new(),
             known: None,
