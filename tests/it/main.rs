@@ -18,6 +18,7 @@ mod life;
 mod matrix;
 mod nodes;
 mod outage;
+mod pages;
 mod plugins;
 mod rotation;
 mod tamper;
