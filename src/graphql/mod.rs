@@ -19,6 +19,8 @@ mod query;
 mod types;
 
 #[cfg(test)]
+mod deprecation_tests;
+#[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
 mod schema_tests;

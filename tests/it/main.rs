@@ -17,6 +17,7 @@ mod leases;
 mod life;
 mod matrix;
 mod nodes;
+mod npm_schema;
 mod outage;
 mod pages;
 mod plugins;
