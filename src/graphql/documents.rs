@@ -3,6 +3,7 @@
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
 use super::literals;
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::meter::Lookups;
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::parser::{self, parse_query};
@@ -21,6 +22,8 @@ pub struct Document {
 /// The documents seen lately. Bounded by their number and by an estimate of their memory.
 pub struct DocumentCache {
     documents: Cache<[u8; 32], Arc<Document>, ByMemory>,
+    /// How often a document was known.
+    pub lookups: Arc<Lookups>,
     limits: QueryLimits,
     page_size: PageSize,
 }
@@ -52,7 +55,8 @@ impl DocumentCache {
     pub fn new(limits: QueryLimits, page_size: PageSize, max_documents: usize, max_bytes: u64) -> Self {
         let max_documents = max_documents.max(1);
         let by_memory = ByMemory { least: (max_bytes / max_documents as u64).max(1) };
-        Self { documents: Cache::with_weighter(max_documents, max_bytes, by_memory), limits, page_size }
+        let documents = Cache::with_weighter(max_documents, max_bytes, by_memory);
+        Self { documents, lookups: Arc::default(), limits, page_size }
     }
 
     /// Parses and measures a request's text, or remembers it, and picks the operation that is to run.
@@ -64,7 +68,7 @@ impl DocumentCache {
             scan(text, &self.limits)?;
         }
         let key: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-        let document = match self.documents.get(&key) {
+        let document = match self.lookups.note(self.documents.get(&key)) {
             Some(document) => document,
             None => self.parse(text, key)?,
         };

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod ids;
 mod literals;
 pub mod nulls;
+pub mod operations;
 pub mod order;
 pub mod pages;
 pub mod result;

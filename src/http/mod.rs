@@ -7,6 +7,7 @@ pub mod client_address;
 pub mod gate;
 mod health;
 pub mod ids;
+pub mod meters;
 mod metrics;
 pub mod negotiation;
 pub mod params;

@@ -10,12 +10,15 @@ use super::bearer::bearer;
 use super::body::{self, BodyError};
 use super::gate::{Gate, Taken, busy};
 use super::ids::{correlation_id, request_id};
+use super::meters::{DoorMeters, Watch};
 use super::negotiation::{Answer, accepted, is_json};
 use super::params::Params;
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
+use crate::graphql::errors::known_code;
 use crate::graphql::guard::{OperationMeasure, QueryLimits, connection_page_size};
+use crate::graphql::operations::Operation;
 use crate::graphql::{nulls, order};
 use crate::service::certificates::PeerCertificate;
 use answer::{execution, refuse};
@@ -104,6 +107,7 @@ pub struct GraphqlDoor<A> {
     documents: DocumentCache,
     options: TransportOptions,
     gate: Arc<Gate>,
+    meters: Arc<DoorMeters>,
 }
 
 /// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`].
@@ -135,17 +139,20 @@ impl From<Error> for Refusal {
 impl<A: Api> GraphqlDoor<A> {
     /// `gate` bounds the work of all doors.
     pub fn new(api: A, options: TransportOptions, gate: Arc<Gate>) -> Self {
-        Self {
-            api,
-            documents: DocumentCache::new(
-                options.limits,
-                connection_page_size,
-                options.max_documents,
-                options.max_document_bytes,
-            ),
-            gate,
-            options,
-        }
+        let documents = DocumentCache::new(
+            options.limits,
+            connection_page_size,
+            options.max_documents,
+            options.max_document_bytes,
+        );
+        let meters = DoorMeters::new(Arc::clone(&documents.lookups));
+        Self { api, documents, gate, options, meters: Arc::new(meters) }
+    }
+
+    /// What is counted of the requests.
+    #[must_use]
+    pub fn meters(&self) -> &Arc<DoorMeters> {
+        &self.meters
     }
 
     /// Answers one request. The address of `origin` is as [`super::client_address`] finds it.
@@ -157,18 +164,24 @@ impl<A: Api> GraphqlDoor<A> {
         let id = request_id();
         let accepted = accepted(request.headers());
         let form = accepted.unwrap_or(Answer::Json);
-        let work = self.answer(request, origin, &id, started, accepted);
-        match tokio::time::timeout(self.options.request_timeout, work).await {
-            Ok(Ok(response)) => execution(form, &id, response),
-            Ok(Err(refusal)) => refuse(form, &id, &refusal),
-            Err(_) => {
-                let late = Error::new(
-                    ErrorCode::Unavailable,
-                    "the request took too long: it may or may not have had its effect",
-                );
-                refuse(form, &id, &late.into())
+        let watch = self.meters.watch(started);
+        let work = self.answer(request, origin, &id, accepted, &watch);
+        let refusal = match tokio::time::timeout(self.options.request_timeout, work).await {
+            Ok(Ok(mut response)) => {
+                let answer = execution(form, &id, &mut response);
+                let code =
+                    response.errors.first().map(|error| known_code(error).unwrap_or(ErrorCode::Internal));
+                watch.answered(code);
+                return answer;
             }
-        }
+            Ok(Err(refusal)) => refusal,
+            Err(_) => Refusal::from(Error::new(
+                ErrorCode::Unavailable,
+                "the request took too long: it may or may not have had its effect",
+            )),
+        };
+        watch.answered(Some(refusal.error.code()));
+        refuse(form, &id, &refusal)
     }
 
     async fn answer<B>(
@@ -176,8 +189,8 @@ impl<A: Api> GraphqlDoor<A> {
         request: Request<B>,
         origin: CallOrigin,
         id: &str,
-        started: Instant,
         accepted: Option<Answer>,
+        watch: &Watch<'_>,
     ) -> Result<async_graphql::Response, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
@@ -199,7 +212,7 @@ impl<A: Api> GraphqlDoor<A> {
             origin,
             request_id: id.to_owned(),
             correlation_id: correlation_id(&head.headers),
-            started,
+            started: watch.started(),
         });
         let arrived = if by_get { None } else { Some(self.posted(&head.headers, body, &context).await?) };
         // not before the body is here: slow senders hold no places
@@ -211,6 +224,7 @@ impl<A: Api> GraphqlDoor<A> {
 
         let prepared =
             self.documents.prepare(&params.query, params.operation_name.as_deref(), &params.variables)?;
+        watch.asks_for(Operation::of(&prepared.document.parsed, params.operation_name.as_deref()));
         match prepared.operation.operation_type {
             OperationType::Query => {}
             OperationType::Mutation if by_get => {

@@ -6,5 +6,6 @@ pub mod cidr;
 pub mod clock;
 pub mod duration;
 pub mod leases;
+pub mod meter;
 pub mod paths;
 pub mod policies;

@@ -10,6 +10,7 @@
 
 use super::book::PolicyBook;
 use super::tokens::TokenState;
+use crate::model::meter::Lookups;
 use crate::model::paths::SecretPath;
 use crate::storage::secrets::CurrentRow;
 use data_encoding::HEXLOWER;
@@ -124,6 +125,15 @@ pub struct Caches {
     tokens: Cache<[u8; 32], Arc<TokenState>>,
     secrets: Cache<SecretPath, Arc<CurrentRow>, BySize>,
     largest_entry: usize,
+    pub counted: CacheCounters,
+}
+
+/// How often each cache knew what it was asked for.
+#[derive(Debug, Default)]
+pub struct CacheCounters {
+    pub tokens: Lookups,
+    pub secrets: Lookups,
+    pub policies: Lookups,
 }
 
 impl Caches {
@@ -142,6 +152,7 @@ impl Caches {
             tokens: Cache::new(20_000),
             secrets: Cache::with_weighter(expected, bytes, BySize),
             largest_entry: usize::try_from(bytes / 32).unwrap_or(usize::MAX),
+            counted: CacheCounters::default(),
         }
     }
 
@@ -218,7 +229,7 @@ impl Caches {
 
     #[must_use]
     pub fn token(&self, hash: &[u8; 32]) -> Option<Arc<TokenState>> {
-        self.tokens.get(hash)
+        self.counted.tokens.note(self.tokens.get(hash))
     }
 
     /// Remembers a token that was loaded while the caches were at `generation`.
@@ -231,7 +242,7 @@ impl Caches {
 
     #[must_use]
     pub fn secret(&self, path: &SecretPath) -> Option<Arc<CurrentRow>> {
-        self.secrets.get(path)
+        self.counted.secrets.note(self.secrets.get(path))
     }
 
     /// Remembers a secret that was loaded while the caches were at `generation`.
@@ -247,7 +258,7 @@ impl Caches {
 
     #[must_use]
     pub fn policies(&self) -> Option<Arc<PolicyBook>> {
-        self.known.read().policies.clone()
+        self.counted.policies.note(self.known.read().policies.clone())
     }
 
     #[must_use]

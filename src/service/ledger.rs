@@ -14,6 +14,7 @@ use crate::crypto::audit::AuditSigner;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::model::clock::Clock;
+use crate::model::meter::{Counter, DURATIONS, Histogram, SIZES};
 use crate::storage::audit as store;
 use crate::storage::audit::Head;
 use crate::storage::db::{Db, Tx};
@@ -22,7 +23,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -182,17 +182,42 @@ where
     }
 }
 
-/// Counters for the metrics.
-#[derive(Debug, Default)]
+/// What the ledger counts for the metrics.
+#[derive(Debug)]
 pub struct LedgerCounters {
-    pub batches: AtomicU64,
-    pub events: AtomicU64,
+    /// Transactions that were committed.
+    pub batches: Counter,
+    pub events: Counter,
+    /// Requests in each transaction.
+    pub batch_size: Histogram,
+    /// From when a request was queued until its batch began.
+    pub wait: Histogram,
+    /// A whole batch, from the begin of its transaction to the end of its commit.
+    pub commit: Histogram,
+}
+
+impl Default for LedgerCounters {
+    fn default() -> Self {
+        Self {
+            batches: Counter::default(),
+            events: Counter::default(),
+            batch_size: Histogram::new(SIZES),
+            wait: Histogram::new(DURATIONS),
+            commit: Histogram::new(DURATIONS),
+        }
+    }
+}
+
+/// A job, and since when it waits.
+struct Queued {
+    job: Box<dyn Job>,
+    since: Instant,
 }
 
 /// The callers' end of the queue.
 #[derive(Clone)]
 pub struct Ledger {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Queued>,
     pub counters: Arc<LedgerCounters>,
 }
 
@@ -222,8 +247,7 @@ impl Ledger {
     /// [`Attempt::Stale`], or `UNAVAILABLE` / `SEALED`: then nothing was recorded for certain, and nothing may leave.
     pub async fn record(&self, decided: Decided, events: Vec<AuditEvent>) -> Result<(), Attempt> {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Recording { decided, events, reply }))?;
-        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+        self.wait(Box::new(Recording { decided, events, reply }), answer).await
     }
 
     /// Runs a change, with its events, in the next batch, and waits until it is durable. If it refuses, it is undone with
@@ -242,8 +266,8 @@ impl Ledger {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Changing { decided, change: Some(change), refusal, outcome: None, reply }))?;
-        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+        let job = Box::new(Changing { decided, change: Some(change), refusal, outcome: None, reply });
+        self.wait(job, answer).await
     }
 
     /// Whether its task is there to take requests.
@@ -252,7 +276,17 @@ impl Ledger {
         !self.queue.is_closed()
     }
 
-    fn push(&self, job: Box<dyn Job>) -> Result<()> {
+    async fn wait<T>(
+        &self,
+        job: Box<dyn Job>,
+        answer: oneshot::Receiver<Result<T, Attempt>>,
+    ) -> Result<T, Attempt> {
+        self.push(Queued { job, since: Instant::now() })?;
+        let answer = answer.await;
+        answer.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+    }
+
+    fn push(&self, job: Queued) -> Result<()> {
         self.queue.try_send(job).map_err(|failure| match failure {
             mpsc::error::TrySendError::Full(_) => {
                 Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly")
@@ -264,11 +298,12 @@ impl Ledger {
 }
 
 impl Worker {
-    async fn run(self, mut jobs: mpsc::Receiver<Box<dyn Job>>, counters: Arc<LedgerCounters>) {
+    async fn run(self, mut jobs: mpsc::Receiver<Queued>, counters: Arc<LedgerCounters>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut buffer = Vec::with_capacity(4096);
         while !batch.is_empty() || jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut verdicts = Vec::with_capacity(batch.len());
+            let started = Instant::now();
             let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters))
                 .catch_unwind();
             let failure = match tokio::time::timeout(self.timeout, work).await {
@@ -288,10 +323,15 @@ impl Worker {
                     "batch failed"
                 );
             }
+            if failure.is_none() {
+                counters.batch_size.observe(verdicts.len() as u64);
+                counters.commit.observe_duration(started.elapsed());
+            }
             // a batch that took long enough leaves some for the next; one that failed fails as a whole
             let done = if failure.is_some() { batch.len() } else { verdicts.len() };
             let mut verdicts = verdicts.into_iter();
-            for job in batch.drain(..done) {
+            for Queued { job, since } in batch.drain(..done) {
+                counters.wait.observe_duration(started.saturating_duration_since(since));
                 let verdict = verdicts.next().unwrap_or(Verdict::Durable);
                 job.answer(match (&failure, verdict) {
                     (Some(error), Verdict::Durable) => Verdict::Failed(again(error)),
@@ -304,7 +344,7 @@ impl Worker {
     /// One batch, one transaction. Effects reach the caches before anyone is answered.
     async fn commit(
         &self,
-        batch: &mut [Box<dyn Job>],
+        batch: &mut [Queued],
         verdicts: &mut Vec<Verdict>,
         buffer: &mut Vec<u8>,
         counters: &LedgerCounters,
@@ -317,7 +357,7 @@ impl Worker {
         let mut effects = Vec::new();
         let started = Instant::now();
         let mut has_savepoint = false;
-        for job in batch.iter_mut() {
+        for Queued { job, .. } in batch.iter_mut() {
             if started.elapsed() > LONG_ENOUGH && job.changes() {
                 break;
             }
@@ -340,8 +380,8 @@ impl Worker {
         }
         append(&mut tx, &mut head, &keys.signer, &mut events, self.clock.as_ref(), buffer).await?;
         tx.commit().await?;
-        counters.batches.fetch_add(1, Ordering::Relaxed);
-        counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        counters.batches.add(1);
+        counters.events.add(events.len() as u64);
         if !effects.is_empty() {
             self.caches.apply(head.generation, &effects);
             if effects.contains(&Effect::Sealed) {

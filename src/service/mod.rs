@@ -26,6 +26,7 @@ use crate::crypto::memory::Key32;
 use crate::engine::{EngineSettings, Engines};
 use crate::error::Result;
 use crate::model::clock::Clock;
+use crate::model::meter::{DURATIONS, Histogram};
 use crate::storage::db::{Db, StoreUrl, Tx};
 use crate::storage::migrations;
 use book::PolicyBook;
@@ -38,7 +39,7 @@ use seal::{KeySlot, SealState};
 use secrethub_engine::Installation;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// Where this process runs, for the audit log.
@@ -104,6 +105,8 @@ pub struct App {
     pub(crate) keys: Arc<KeySlot>,
     pub(crate) caches: Arc<Caches>,
     pub(crate) ledger: Ledger,
+    /// How long reads waited for a connection of the store.
+    pub(crate) reads: Histogram,
     pub(crate) seal: SealState,
     pub(crate) host: HostIdentity,
     pub(crate) limits: Limits,
@@ -159,6 +162,7 @@ impl App {
             keys,
             caches,
             ledger,
+            reads: Histogram::new(DURATIONS),
             host: settings.host,
             limits: settings.limits,
             partitions_ahead: settings.partitions_ahead,
@@ -240,7 +244,10 @@ impl App {
     }
 
     pub(crate) async fn read(&self) -> Result<Tx> {
-        self.db.read().await
+        let started = Instant::now();
+        let tx = self.db.read().await;
+        self.reads.observe_duration(started.elapsed());
+        tx
     }
 
     /// The compiled policies as of `generation` of the caches.

@@ -16,6 +16,7 @@ mod leaks;
 mod leases;
 mod life;
 mod matrix;
+mod metrics;
 mod nodes;
 mod npm_schema;
 mod outage;

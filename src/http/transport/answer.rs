@@ -21,7 +21,8 @@ struct Out<'a> {
     extensions: &'a BTreeMap<String, Value>,
 }
 
-pub(super) fn execution(form: Answer, id: &str, mut response: async_graphql::Response) -> Response<Body> {
+/// Makes its errors presentable, and the answer of it.
+pub(super) fn execution(form: Answer, id: &str, response: &mut async_graphql::Response) -> Response<Body> {
     // a document that fails validation is not executed; its errors have no path
     let executed = response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty());
     for error in &mut response.errors {
