@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod certificates;
+mod clients;
 mod commands;
 mod crash;
 mod faults;
