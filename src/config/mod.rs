@@ -8,6 +8,7 @@ mod listener;
 mod pki;
 mod source;
 mod store;
+mod telemetry;
 
 use crate::crypto::memory::Key32;
 use crate::engine::EngineSettings;
@@ -26,6 +27,7 @@ pub use engines::beside_program;
 pub use listener::{DEFAULT_ADDRESS, Listener};
 pub use source::Override;
 pub use store::in_the_clear;
+pub use telemetry::Telemetry;
 
 pub struct Config {
     pub listener: Listener,
@@ -40,6 +42,8 @@ pub struct Config {
     pub cache_bytes: u64,
     pub engines: EngineSettings,
     pub pki: PkiSettings,
+    /// `None`: no spans are made.
+    pub telemetry: Option<Telemetry>,
 }
 
 pub struct Storage {
@@ -110,6 +114,7 @@ impl Config {
             cache_bytes: whole(source, "cache.bytes", 64 << 20, 1 << 20, 1 << 40)?,
             engines: engines::engines(source)?,
             pki: pki::pki(source)?,
+            telemetry: telemetry::telemetry(source, environment)?,
         })
     }
 }

@@ -211,11 +211,8 @@ mod tests {
     #[test]
     fn places_are_of_names() {
         assert!(OPERATIONS[..FIELDS].is_sorted());
-        for index in 0..OPERATIONS.len() {
-            assert_eq!(
-                (Operation::at(index).index(), Operation::at(index).name()),
-                (index, OPERATIONS[index])
-            );
+        for (index, name) in OPERATIONS.into_iter().enumerate() {
+            assert_eq!((Operation::at(index).index(), Operation::at(index).name()), (index, name));
         }
         assert_eq!(Operation::at(usize::MAX), Operation::OTHER);
     }

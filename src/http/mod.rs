@@ -19,4 +19,5 @@ pub mod router;
 pub mod server;
 mod sys;
 pub mod tls;
+mod trace;
 pub mod transport;

@@ -13,6 +13,7 @@ use super::ids::{correlation_id, request_id};
 use super::meters::{DoorMeters, Watch};
 use super::negotiation::{Answer, accepted, is_json};
 use super::params::Params;
+use super::trace;
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
@@ -29,6 +30,7 @@ use http::{Method, Request, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// Settings of the door.
 #[derive(Debug, Clone)]
@@ -165,12 +167,14 @@ impl<A: Api> GraphqlDoor<A> {
         let accepted = accepted(request.headers());
         let form = accepted.unwrap_or(Answer::Json);
         let watch = self.meters.watch(started);
-        let work = self.answer(request, origin, &id, accepted, &watch);
+        let span = trace::request(request.headers(), &id);
+        let work = self.answer(request, origin, &id, accepted, &watch).instrument(span.clone());
         let refusal = match tokio::time::timeout(self.options.request_timeout, work).await {
             Ok(Ok(mut response)) => {
                 let answer = execution(form, &id, &mut response);
                 let code =
                     response.errors.first().map(|error| known_code(error).unwrap_or(ErrorCode::Internal));
+                trace::answered(&span, &watch, code);
                 watch.answered(code);
                 return answer;
             }
@@ -180,6 +184,7 @@ impl<A: Api> GraphqlDoor<A> {
                 "the request took too long: it may or may not have had its effect",
             )),
         };
+        trace::answered(&span, &watch, Some(refusal.error.code()));
         watch.answered(Some(refusal.error.code()));
         refuse(form, &id, &refusal)
     }

@@ -9,3 +9,4 @@ pub mod leases;
 pub mod meter;
 pub mod paths;
 pub mod policies;
+pub mod trace;

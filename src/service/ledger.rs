@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::model::clock::Clock;
 use crate::model::meter::{Counter, DURATIONS, Histogram, SIZES};
+use crate::model::trace::SPANS;
 use crate::storage::audit as store;
 use crate::storage::audit::Head;
 use crate::storage::db::{Db, Tx};
@@ -25,6 +26,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 /// The most requests in one transaction.
 pub const MAX_BATCH: usize = 512;
@@ -32,6 +34,8 @@ pub const MAX_BATCH: usize = 512;
 const QUEUE: usize = 4096;
 /// The most effects of other nodes that are taken over one by one; more, and all is forgotten.
 const MOST_FOREIGN: i64 = 2000;
+/// The most requests that the span of a batch is linked with.
+const MAX_LINKS: usize = 64;
 /// A batch that has worked this long takes no more changes: the rest wait for the next one, so that no batch comes near the
 /// time at which all in it would be turned away.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
@@ -212,6 +216,8 @@ impl Default for LedgerCounters {
 struct Queued {
     job: Box<dyn Job>,
     since: Instant,
+    /// The span of its waiting.
+    waiting: Span,
 }
 
 /// The callers' end of the queue.
@@ -281,8 +287,9 @@ impl Ledger {
         job: Box<dyn Job>,
         answer: oneshot::Receiver<Result<T, Attempt>>,
     ) -> Result<T, Attempt> {
-        self.push(Queued { job, since: Instant::now() })?;
-        let answer = answer.await;
+        let waiting = tracing::info_span!(target: SPANS, "ledger.wait");
+        self.push(Queued { job, since: Instant::now(), waiting: waiting.clone() })?;
+        let answer = answer.instrument(waiting).await;
         answer.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
     }
 
@@ -304,8 +311,10 @@ impl Worker {
         while !batch.is_empty() || jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut verdicts = Vec::with_capacity(batch.len());
             let started = Instant::now();
+            let span = span_of(&batch);
             let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters))
-                .catch_unwind();
+                .catch_unwind()
+                .instrument(span);
             let failure = match tokio::time::timeout(self.timeout, work).await {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
@@ -330,7 +339,7 @@ impl Worker {
             // a batch that took long enough leaves some for the next; one that failed fails as a whole
             let done = if failure.is_some() { batch.len() } else { verdicts.len() };
             let mut verdicts = verdicts.into_iter();
-            for Queued { job, since } in batch.drain(..done) {
+            for Queued { job, since, .. } in batch.drain(..done) {
                 counters.wait.observe_duration(started.saturating_duration_since(since));
                 let verdict = verdicts.next().unwrap_or(Verdict::Durable);
                 job.answer(match (&failure, verdict) {
@@ -350,7 +359,7 @@ impl Worker {
         counters: &LedgerCounters,
     ) -> Result<()> {
         let keys = self.keys.get()?;
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin().instrument(tracing::info_span!(target: SPANS, "store.begin")).await?;
         let mut head = store::lock_head(&mut tx).await?;
         self.catch_up(&mut tx, head.generation).await?;
         let mut events = Vec::with_capacity(batch.len());
@@ -379,7 +388,7 @@ impl Worker {
             effect_store::tell(&mut tx, head.generation, shared).await?;
         }
         append(&mut tx, &mut head, &keys.signer, &mut events, self.clock.as_ref(), buffer).await?;
-        tx.commit().await?;
+        tx.commit().instrument(tracing::info_span!(target: SPANS, "store.commit")).await?;
         counters.batches.add(1);
         counters.events.add(events.len() as u64);
         if !effects.is_empty() {
@@ -401,6 +410,17 @@ impl Worker {
         self.caches.learn(store, understand(&told, known, store));
         Ok(())
     }
+}
+
+/// The span of a batch: a trace of its own, linked with those of the requests in it.
+fn span_of(batch: &[Queued]) -> Span {
+    let span = tracing::info_span!(target: SPANS, parent: None, "ledger.batch", jobs = batch.len());
+    if !span.is_disabled() {
+        for queued in batch.iter().take(MAX_LINKS) {
+            span.follows_from(queued.waiting.id());
+        }
+    }
+    span
 }
 
 /// The effects of every generation after `known` up to `store`, or `None` if one is missing or not understood.

@@ -27,6 +27,7 @@ use crate::engine::{EngineSettings, Engines};
 use crate::error::Result;
 use crate::model::clock::Clock;
 use crate::model::meter::{DURATIONS, Histogram};
+use crate::model::trace::SPANS;
 use crate::storage::db::{Db, StoreUrl, Tx};
 use crate::storage::migrations;
 use book::PolicyBook;
@@ -41,6 +42,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 /// Where this process runs, for the audit log.
 #[derive(Debug, Clone, Default)]
@@ -245,7 +247,7 @@ impl App {
 
     pub(crate) async fn read(&self) -> Result<Tx> {
         let started = Instant::now();
-        let tx = self.db.read().await;
+        let tx = self.db.read().instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
         self.reads.observe_duration(started.elapsed());
         tx
     }
@@ -267,5 +269,7 @@ impl App {
 /// Runs to its end even if the caller goes away meanwhile: for operations that change the store and this node's memory, and
 /// must not be left between the two.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|failure| Err(crate::error::Error::internal(failure)))
+    tokio::spawn(work.in_current_span())
+        .await
+        .unwrap_or_else(|failure| Err(crate::error::Error::internal(failure)))
 }

@@ -25,5 +25,6 @@ mod pages;
 mod plugins;
 mod rotation;
 mod tamper;
+mod telemetry;
 mod tour;
 mod tour_engines;
