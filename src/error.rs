@@ -26,6 +26,22 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    pub const ALL: [Self; 13] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::BadUserInput,
+        Self::Conflict,
+        Self::RateLimited,
+        Self::Sealed,
+        Self::NotInitialized,
+        Self::EngineUnavailable,
+        Self::QueryTooComplex,
+        Self::PersistedQueryNotFound,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
     /// The name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

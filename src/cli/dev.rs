@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::{logging, node};
-use crate::config::{DEFAULT_ADDRESS, Log, LogFormat, beside_program};
+use crate::config::{DEFAULT_ADDRESS, Log, LogFormat, Telemetry, beside_program};
 use crate::error::Error;
 use crate::http::ids::request_id;
 use crate::http::server::ServerOptions;
@@ -55,8 +55,11 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
     check_token(args.root_token.as_deref())?;
     node::keep_files_private();
     let hardening = crate::crypto::memory::harden_process();
-    logging::start(&Log { format: LogFormat::Human, level: args.log_level.clone() })
+    let telemetry = Telemetry::from_environment(&node::environment(), 1.0)
         .map_err(|error| Failure::of_settings(&error))?;
+    let spans =
+        logging::start(&Log { format: LogFormat::Human, level: args.log_level.clone() }, telemetry.as_ref())
+            .map_err(|error| Failure::of_settings(&error))?;
     node::report_hardening(hardening);
 
     let stop = node::termination()?;
@@ -105,7 +108,11 @@ pub async fn run(args: DevCommand) -> Result<ExitCode, Failure> {
         playground: true,
         server: ServerOptions { shutdown_timeout: Duration::from_secs(10), ..ServerOptions::default() },
     };
-    node::run(app, front, stop).await?;
+    let ended = node::run(app, front, stop).await;
+    if let Some(spans) = spans {
+        spans.end().await;
+    }
+    ended?;
     drop(place);
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ mod operator;
 mod prompt;
 mod rekey;
 mod server;
+mod telemetry;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;

@@ -14,6 +14,8 @@ use crate::storage::db::StoreUrl;
 use crate::tasks;
 use ipnet::IpNet;
 use rustix::fs::Mode;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -103,6 +105,14 @@ async fn start_tls(
     let tls = Tls::start(prepared, Arc::new(Arc::clone(app)), Arc::clone(app.clock())).await?;
     tasks.spawn(Arc::clone(&tls).watch());
     Ok(Some(tls))
+}
+
+/// The variables of this process. Names and values that are no text are none of ours.
+#[must_use]
+pub fn environment() -> BTreeMap<String, String> {
+    let texts =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(texts).collect()
 }
 
 /// What this process creates from here on is for its own user only.

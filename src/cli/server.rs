@@ -45,7 +45,8 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let hardening = crate::crypto::memory::harden_process();
-    logging::start(&config.log).map_err(|error| Failure::of_settings(&error))?;
+    let spans = logging::start(&config.log, config.telemetry.as_ref())
+        .map_err(|error| Failure::of_settings(&error))?;
     node::report_hardening(hardening);
     node::report_store(&config.storage.url);
 
@@ -97,7 +98,11 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
             ..ServerOptions::default()
         },
     };
-    node::run(app, front, stop).await?;
+    let ended = node::run(app, front, stop).await;
+    if let Some(spans) = spans {
+        spans.end().await;
+    }
+    ended?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,9 +142,6 @@ fn load(args: &ServerCommand) -> Result<Config, Failure> {
         .into_iter()
         .filter_map(|(key, value)| value.clone().map(|value| Override { key, value }))
         .collect();
-    // names that are not text are none of ours
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Config::load(Some(&args.config), &environment, &overrides).map_err(|error| Failure::of_settings(&error))
+    Config::load(Some(&args.config), &node::environment(), &overrides)
+        .map_err(|error| Failure::of_settings(&error))
 }

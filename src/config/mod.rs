@@ -11,6 +11,7 @@ mod pki;
 mod rate_limits;
 mod source;
 mod store;
+mod telemetry;
 
 use crate::crypto::memory::Key32;
 use crate::engine::EngineSettings;
@@ -30,6 +31,7 @@ pub use engines::beside_program;
 pub use listener::{DEFAULT_ADDRESS, Listener};
 pub use source::Override;
 pub use store::in_the_clear;
+pub use telemetry::Telemetry;
 
 pub struct Config {
     pub listener: Listener,
@@ -46,6 +48,8 @@ pub struct Config {
     pub pki: PkiSettings,
     pub documents: Documents,
     pub rates: RateSettings,
+    /// `None`: no spans are made.
+    pub telemetry: Option<Telemetry>,
 }
 
 pub struct Storage {
@@ -118,6 +122,7 @@ impl Config {
             pki: pki::pki(source)?,
             documents: documents::documents(source)?,
             rates: rate_limits::rate_limits(source)?,
+            telemetry: telemetry::telemetry(source, environment)?,
         })
     }
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum Kind {
     Text,
     Whole,
+    /// A number with or without a fraction.
+    Ratio,
     /// A list of texts; in the environment separated by commas.
     List,
     /// `true` or `false`.
@@ -83,6 +85,8 @@ pub const KEYS: &[(&str, Kind)] = &[
     ("pki.crl_validity", Kind::Text),
     ("pki.tidy_after", Kind::Text),
     ("pki.expiring_within", Kind::Text),
+    ("telemetry.otlp_endpoint", Kind::Text),
+    ("telemetry.sample_ratio", Kind::Ratio),
 ];
 
 const PREFIX: &str = "SECRETHUB_";
@@ -98,6 +102,7 @@ pub struct Override {
 enum Given {
     Text(String),
     Whole(i64),
+    Ratio(f64),
     List(Vec<String>),
     Flag(bool),
     Tables(Vec<toml::Table>),
@@ -158,6 +163,7 @@ impl Source {
             let given = match kind {
                 Kind::Text => Given::Text(value.clone()),
                 Kind::Whole => Given::Whole(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
+                Kind::Ratio => Given::Ratio(value.trim().parse().map_err(|_| wrong_kind(key, kind))?),
                 Kind::List => Given::List(
                     value
                         .split(',')
@@ -214,6 +220,14 @@ impl Source {
         }
     }
 
+    pub(super) fn ratio(&self, key: &'static str) -> Result<Option<f64>> {
+        match self.0.get(key) {
+            None => Ok(None),
+            Some(Given::Ratio(number)) => Ok(Some(*number)),
+            Some(_) => Err(wrong_kind(key, Kind::Ratio)),
+        }
+    }
+
     pub(super) fn tables(&self, key: &'static str) -> Result<&[toml::Table]> {
         match self.0.get(key) {
             None => Ok(&[]),
@@ -238,6 +252,7 @@ fn wrong_kind(key: &'static str, kind: Kind) -> Error {
     let what = match kind {
         Kind::Text => "a text in quotation marks",
         Kind::Whole => "a whole number",
+        Kind::Ratio => "a number",
         Kind::List => "a list of texts",
         Kind::Flag => "true or false",
         Kind::Tables => "sections with this name in double brackets",
@@ -250,6 +265,10 @@ fn from_toml(value: toml::Value, kind: Kind) -> Option<Given> {
         (Kind::Text, toml::Value::String(text)) => Some(Given::Text(text)),
         (Kind::Whole, toml::Value::Integer(number)) => Some(Given::Whole(number)),
         (Kind::Flag, toml::Value::Boolean(flag)) => Some(Given::Flag(flag)),
+        (Kind::Ratio, toml::Value::Float(number)) => Some(Given::Ratio(number)),
+        (Kind::Ratio, toml::Value::Integer(number)) => {
+            i32::try_from(number).ok().map(|n| Given::Ratio(n.into()))
+        }
         (Kind::List, toml::Value::Array(items)) => texts(items).map(Given::List),
         (Kind::Tables, toml::Value::Array(items)) => items
             .into_iter()

@@ -250,6 +250,12 @@ fn every_mistake_names_its_key_and_no_value() {
         ("[tokens]\ndefault_ttl = \"3h\"\nmax_ttl = \"2h\"", "tokens.default_ttl"),
         ("[cluster]\nname = \"a b\"", "cluster.name"),
         ("[cache]\nbytes = 0", "cache.bytes"),
+        ("[telemetry]\notlp_endpoint = \"collector:4318\"", "telemetry.otlp_endpoint"),
+        ("[telemetry]\notlp_endpoint = \"http://u:s3cret@collector\"", "telemetry.otlp_endpoint"),
+        ("[telemetry]\notlp_endpoint = \"ftp://collector\"", "telemetry.otlp_endpoint"),
+        ("[telemetry]\nsample_ratio = 1.5", "telemetry.sample_ratio"),
+        ("[telemetry]\nsample_ratio = nan", "telemetry.sample_ratio"),
+        ("[telemetry]\nsample_ratio = \"1\"", "telemetry.sample_ratio"),
     ];
     for (toml, field) in table {
         let toml = if toml.contains("storage") || toml.contains("storrage") || toml.is_empty() {
@@ -295,6 +301,29 @@ async fn a_manifest_is_read_and_its_mistakes_are_named() {
     for json in ["[]", r#"{"me": "{ nobody { displayName } }"}"#] {
         assert_eq!(built(json).await.err().unwrap().field(), Some("graphql.persisted_documents"), "{json}");
     }
+}
+
+#[test]
+fn spans_go_where_the_file_or_the_environment_says() {
+    let of = |toml: &str, environment: &[(&str, &str)]| {
+        load(&format!("[storage]\nurl = \"x.db\"\n[telemetry]\n{toml}"), environment).unwrap().telemetry
+    };
+    assert_eq!(of("sample_ratio = 1", &[]), None);
+    let telemetry = of("otlp_endpoint = \"https://c.example:4318/\"\nsample_ratio = 0.25", &[]).unwrap();
+    assert_eq!(
+        telemetry,
+        Telemetry { traces_url: "https://c.example:4318/v1/traces".to_owned(), sample_ratio: 0.25 }
+    );
+    let variable = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318");
+    let ratio = ("SECRETHUB_TELEMETRY__SAMPLE_RATIO", "0.5");
+    let telemetry = of("", &[variable, ratio]).unwrap();
+    assert_eq!(
+        (telemetry.traces_url.as_str(), telemetry.sample_ratio),
+        ("http://127.0.0.1:4318/v1/traces", 0.5)
+    );
+    let telemetry = of("otlp_endpoint = \"http://other\"", &[variable]).unwrap();
+    assert_eq!(telemetry.traces_url, "http://other/v1/traces");
+    assert_eq!(of("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), None);
 }
 
 #[test]

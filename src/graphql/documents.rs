@@ -4,6 +4,7 @@ use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, me
 use super::persisted::Persisted;
 use super::{literals, roots, variable_types};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model::meter::Lookups;
 use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::parser::{self, parse_query};
@@ -46,6 +47,8 @@ impl Document {
 pub struct DocumentCache {
     documents: Cache<[u8; 32], Arc<Document>, ByMemory>,
     persisted: Arc<Persisted>,
+    /// How often a document was known.
+    pub lookups: Arc<Lookups>,
     limits: QueryLimits,
     page_size: PageSize,
 }
@@ -116,7 +119,7 @@ impl DocumentCache {
         let max_documents = max_documents.max(1);
         let by_memory = ByMemory { least: (max_bytes / max_documents as u64).max(1) };
         let documents = Cache::with_weighter(max_documents, max_bytes, by_memory);
-        Self { documents, limits, page_size, persisted }
+        Self { documents, lookups: Arc::default(), limits, page_size, persisted }
     }
 
     /// Parses and measures a request's text, or remembers it, and picks the operation that is to run.
@@ -152,7 +155,8 @@ impl DocumentCache {
             return Ok(document);
         }
         self.persisted.require_open()?;
-        let document = self.documents.get(&key).map_or_else(|| self.parse(text, key), Ok)?;
+        let known = self.lookups.note(self.documents.get(&key));
+        let document = known.map_or_else(|| self.parse(text, key), Ok)?;
         if hash.is_some() {
             document.registered.store(true, Ordering::Relaxed);
         }

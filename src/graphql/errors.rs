@@ -77,28 +77,13 @@ fn extensions(error: &Error, request_id: &str) -> ErrorExtensionValues {
     values
 }
 
-fn known_code(error: &ServerError) -> Option<ErrorCode> {
+/// The code of an error of ours, if it has one.
+pub fn known_code(error: &ServerError) -> Option<ErrorCode> {
     match error.extensions.as_ref()?.get("code")? {
-        Value::String(code) => ALL_CODES.into_iter().find(|known| known.as_str() == code),
+        Value::String(code) => ErrorCode::ALL.into_iter().find(|known| known.as_str() == code),
         _ => None,
     }
 }
-
-const ALL_CODES: [ErrorCode; 13] = [
-    ErrorCode::Unauthenticated,
-    ErrorCode::Forbidden,
-    ErrorCode::NotFound,
-    ErrorCode::BadUserInput,
-    ErrorCode::Conflict,
-    ErrorCode::RateLimited,
-    ErrorCode::Sealed,
-    ErrorCode::NotInitialized,
-    ErrorCode::EngineUnavailable,
-    ErrorCode::QueryTooComplex,
-    ErrorCode::PersistedQueryNotFound,
-    ErrorCode::Unavailable,
-    ErrorCode::Internal,
-];
 
 /// async-graphql coerces arguments while it executes, so these come with a path although no resolver ran. Its texts start
 /// in one of these ways (`InputValueError` and `ContextBase::param_value`).

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod ids;
 mod literals;
 pub mod nulls;
+pub mod operations;
 pub mod order;
 pub mod pages;
 pub mod persisted;
@@ -22,6 +23,8 @@ mod query;
 mod subscription;
 mod types;
 
+#[cfg(test)]
+mod deprecation_tests;
 #[cfg(test)]
 mod flow_tests;
 #[cfg(test)]

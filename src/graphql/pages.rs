@@ -106,11 +106,6 @@ impl<T: OutputType> Edge<T> {
     }
 }
 
-/// A page counted from the start of the list.
-pub fn forward(first: Option<i32>, after: Option<String>) -> PageRequest {
-    PageRequest { first, after, last: None, before: None }
-}
-
 /// A page counted from either end. The default of `first` does not stand in the way of a `last` that was given.
 pub fn either_way(
     ctx: &Context<'_>,

@@ -1,17 +1,16 @@
 //! `GET /metrics`: for Prometheus, in the OpenMetrics text format. Open to whoever reaches the listener, so it names no engine, path
 //! or caller.
 
+mod families;
+
+use super::meters::DoorMeters;
 use super::respond;
 use super::router::Visit;
 use crate::error::{Error, ErrorCode, Result};
-use crate::service::metrics::{KindOfEngine, Measured, measure};
+use crate::service::metrics::{Counted, HEALTH, KindOfEngine, Measured, counted, measure};
 use axum::body::Body;
+use families::{Families, Unit};
 use http::{Response, StatusCode};
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,40 +24,126 @@ pub(super) async fn metrics(visit: &Visit) -> Response<Body> {
     let measured = tokio::time::timeout(PATIENCE, measure(&visit.app))
         .await
         .unwrap_or_else(|_| Err(Error::new(ErrorCode::Unavailable, "the store does not answer in time")));
-    let text = measured.and_then(|measured| render(&measured));
+    let text = measured.and_then(|measured| render(&visit.meters, &counted(&visit.app), &measured));
     match text {
         Ok(text) => respond::answer(StatusCode::OK, FORMAT, &visit.id, text.into_bytes()),
         Err(error) => respond::error(&error, &visit.id),
     }
 }
 
-fn render(measured: &Measured) -> Result<String> {
-    let mut registry = Registry::with_prefix("secrethub");
-    registry.register(
-        "sealed",
-        "Whether this node has no keys in memory",
-        ConstGauge::new(i64::from(measured.sealed)),
+fn render(doors: &DoorMeters, counted: &Counted<'_>, measured: &Measured) -> Result<String> {
+    let mut families = Families::default();
+    families.gauge(
+        "build_info",
+        "The version of this program",
+        [([("version", env!("CARGO_PKG_VERSION"))], 1)],
     );
-    registry.register(
-        "ledger_batches",
-        "Transactions of the ledger of this node",
-        ConstCounter::new(measured.ledger_batches),
+    families.gauge("sealed", "Whether this node has no keys in memory", [([], i64::from(measured.sealed))]);
+    requests(&mut families, doors, measured);
+    ledger(&mut families, counted, measured);
+    store(&mut families, counted);
+    caches(&mut families, doors, counted);
+    engines(&mut families, measured);
+    families.text()
+}
+
+fn requests(families: &mut Families, doors: &DoorMeters, measured: &Measured) {
+    let (mut outcomes, mut durations) = (Vec::new(), Vec::new());
+    for counted in doors.counted() {
+        let operation = ("operation", counted.operation);
+        outcomes.extend(counted.outcomes.iter().map(|(code, count)| ([operation, ("code", code)], *count)));
+        durations.push(([operation], counted.duration));
+    }
+    families.counter("requests", "GraphQL requests by root field and outcome", outcomes);
+    families.histogram(
+        "request_duration_seconds",
+        "How long GraphQL requests took",
+        Unit::Microseconds,
+        durations,
     );
-    registry.register(
-        "audit_events",
-        "Audit events that this node has recorded",
-        ConstCounter::new(measured.ledger_events),
+    families.gauge(
+        "requests_in_flight",
+        "GraphQL requests that are being answered",
+        [([], doors.in_flight.get())],
     );
-    registry.register(
-        "rate_limited_requests",
-        "Requests that were refused because their caller asked for too much",
-        ConstCounter::new(measured.rate_limited),
+    families.gauge("subscriptions", "Subscriptions that are open", [([], doors.subscriptions.get())]);
+    let limited = [([], measured.rate_limited)];
+    families.counter(
+        "rate_limited",
+        "Requests that were turned away since their caller sent too many",
+        limited,
     );
+}
+
+fn ledger(families: &mut Families, counted: &Counted<'_>, measured: &Measured) {
+    let ledger = counted.ledger;
+    families.counter("ledger_batches", "Transactions of this node's ledger", [([], ledger.batches.get())]);
+    families.histogram(
+        "ledger_batch_size",
+        "Requests in a transaction",
+        Unit::One,
+        [([], &ledger.batch_size)],
+    );
+    let wait = [([], &ledger.wait)];
+    families.histogram(
+        "ledger_wait_seconds",
+        "How long requests waited for their batch to begin",
+        Unit::Microseconds,
+        wait,
+    );
+    let commit = [([], &ledger.commit)];
+    families.histogram(
+        "ledger_commit_seconds",
+        "How long a batch took with its commit",
+        Unit::Microseconds,
+        commit,
+    );
+    families.counter("audit_events", "Audit events that this node has recorded", [([], ledger.events.get())]);
+    families.gauge(
+        "audit_head_sequence",
+        "The number of the latest audit event of all nodes",
+        [([], measured.audit_sequence)],
+    );
+}
+
+fn store(families: &mut Families, counted: &Counted<'_>) {
+    let connections = counted.connections;
+    let pools = [("write", connections.writers), ("read", connections.readers)];
+    let size = pools.map(|(pool, (size, _))| ([("pool", pool)], i64::from(size)));
+    families.gauge("store_connections", "Connections of this node to its store", size);
+    let idle = pools.map(|(pool, (_, idle))| ([("pool", pool)], i64::try_from(idle).unwrap_or(i64::MAX)));
+    families.gauge("store_connections_idle", "Those of them that nobody uses", idle);
+    let reads = [([], counted.reads)];
+    families.histogram(
+        "store_read_wait_seconds",
+        "How long reads waited for a connection",
+        Unit::Microseconds,
+        reads,
+    );
+}
+
+fn caches(families: &mut Families, doors: &DoorMeters, counted: &Counted<'_>) {
+    let caches = [
+        ("documents", &*doors.documents),
+        ("policies", &counted.caches.policies),
+        ("secrets", &counted.caches.secrets),
+        ("tokens", &counted.caches.tokens),
+    ];
+    let hits = caches.map(|(name, lookups)| ([("cache", name)], lookups.hits.get()));
+    families.counter("cache_hits", "Questions that a cache knew the answer to", hits);
+    let misses = caches.map(|(name, lookups)| ([("cache", name)], lookups.misses.get()));
+    families.counter("cache_misses", "Questions that the store had to answer", misses);
+}
+
+fn engines(families: &mut Families, measured: &Measured) {
+    let kinds = || measured.engines.iter().map(|(kind, of_kind)| (("kind", kind.as_str()), of_kind));
+    let by_health = kinds().flat_map(|(kind, of_kind)| {
+        HEALTH.iter().zip(of_kind.by_health).map(move |((_, word), count)| ([kind, ("health", word)], count))
+    });
+    families.gauge("engines", "Engines by kind and by how this node sees them", by_health);
     type Value = fn(&KindOfEngine) -> i64;
-    let gauges: [(&str, &str, Value); 5] = [
-        ("engines", "Engines of a kind", |kind| kind.engines),
-        ("engines_down", "Engines of a kind that do not answer this node", |kind| kind.down),
-        ("leases_live", "Leases that are not revoked", |kind| kind.live_leases),
+    let gauges: [(&str, &str, Value); 3] = [
+        ("leases_live", "Leases that are not revoked, by kind of engine", |kind| kind.live_leases),
         ("leases_overdue", "Leases whose credentials have outlived them, counted to 10000", |kind| {
             kind.overdue_leases
         }),
@@ -69,48 +154,14 @@ fn render(measured: &Measured) -> Result<String> {
         ),
     ];
     for (name, help, value) in gauges {
-        let family = Family::<Vec<(String, String)>, Gauge>::default();
-        for (kind, of_kind) in &measured.engines {
-            family.get_or_create(&vec![("kind".to_owned(), kind.clone())]).set(value(of_kind));
-        }
-        registry.register(name, help, family);
+        families.gauge(name, help, kinds().map(|(kind, of_kind)| ([kind], value(of_kind))));
     }
-    let expiring = Family::<Vec<(String, String)>, Gauge>::default();
-    for (kind, count) in &measured.certificates_expiring {
-        expiring.get_or_create(&vec![("type".to_owned(), kind.clone())]).set(*count);
-    }
-    registry.register("certificates_expiring", "Certificates near their end that are not revoked", expiring);
-    let mut text = String::with_capacity(2048);
-    encode(&mut text, &registry).map_err(Error::internal)?;
-    Ok(text)
+    let states = measured.leases.iter().map(|(state, count)| ([("state", *state)], *count));
+    families.gauge("leases", "Leases that are not revoked, by state", states);
+    let expiring =
+        measured.certificates_expiring.iter().map(|(kind, count)| ([("type", kind.as_str())], *count));
+    families.gauge("certificates_expiring", "Certificates near their end that are not revoked", expiring);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn the_text_is_what_prometheus_reads() {
-        let kind = KindOfEngine { engines: 2, live_leases: 7, overdue_leases: 1, ..KindOfEngine::default() };
-        let measured = Measured {
-            ledger_events: 5,
-            engines: BTreeMap::from([("redis".to_owned(), kind)]),
-            certificates_expiring: BTreeMap::from([("server".to_owned(), 3)]),
-            ..Measured::default()
-        };
-        let text = render(&measured).unwrap();
-        for line in [
-            "# TYPE secrethub_sealed gauge",
-            "secrethub_sealed 0",
-            "secrethub_audit_events_total 5",
-            "secrethub_rate_limited_requests_total 0",
-            "secrethub_leases_live{kind=\"redis\"} 7",
-            "secrethub_leases_overdue{kind=\"redis\"} 1",
-            "secrethub_certificates_expiring{type=\"server\"} 3",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
-    }
-}
+mod tests;

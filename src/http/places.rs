@@ -4,6 +4,7 @@ use super::counts::{Counted, Counts};
 use crate::crypto::primitives::sha256;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::cidr::client_of;
+use crate::model::meter::Level;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -55,6 +56,7 @@ pub struct Places {
     /// Of callers with a token, and of those without one, so that strangers do not take all.
     known: Arc<Semaphore>,
     strangers: Arc<Semaphore>,
+    open: Arc<Level>,
 }
 
 /// Of a caller without a token, who can follow the seal and nothing else.
@@ -66,6 +68,16 @@ const PART_OF_STRANGERS: usize = 4;
 pub struct Subscribed {
     _caller: Counted<Holder>,
     _node: OwnedSemaphorePermit,
+    _open: Open,
+}
+
+/// Counts as open until it is dropped.
+struct Open(Arc<Level>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl Places {
@@ -77,7 +89,13 @@ impl Places {
             subscriptions: Counts::default(),
             known: Arc::new(Semaphore::new(limits.subscriptions.min(Semaphore::MAX_PERMITS))),
             strangers: Arc::new(Semaphore::new(limits.subscriptions / PART_OF_STRANGERS)),
+            open: Arc::default(),
         }
+    }
+
+    /// How many subscriptions are open.
+    pub fn open(&self) -> Arc<Level> {
+        Arc::clone(&self.open)
     }
 
     /// A place for a socket.
@@ -114,7 +132,8 @@ impl Places {
             )
             .with_retry_after(10)
         })?;
-        Ok(Subscribed { _caller: caller, _node: node })
+        self.open.join();
+        Ok(Subscribed { _caller: caller, _node: node, _open: Open(self.open()) })
     }
 }
 

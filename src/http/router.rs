@@ -4,6 +4,7 @@ use super::bearer::bearer;
 use super::client_address::client_address;
 use super::gate::Gate;
 use super::ids::{correlation_id, request_id};
+use super::meters::DoorMeters;
 use super::origins::{self, Origins};
 use super::respond;
 use super::server::{Handler, Peer};
@@ -101,6 +102,7 @@ pub(super) struct Visit {
     pub ctx: OpContext,
     pub id: String,
     pub gate: Arc<Gate>,
+    pub meters: Arc<DoorMeters>,
     /// For the whole of a request; where a door has no such limit, for its body.
     pub timeout: Duration,
     /// Whether the page at `/` is served.
@@ -198,6 +200,7 @@ where
             ctx,
             id,
             gate: Arc::clone(&self.gate),
+            meters: Arc::clone(self.graphql.meters()),
             timeout: self.request_timeout,
             playground: self.playground,
         }

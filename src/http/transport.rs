@@ -15,12 +15,15 @@ use super::body::{self, BodyError};
 use super::compress;
 use super::gate::{Gate, Taken, busy};
 use super::ids::{correlation_id, request_id};
+use super::meters::{DoorMeters, Watch};
 use super::negotiation::{Accepted, Answer, accepted, is_json};
 use super::params::Params;
 use super::places::{Holder, Places, Subscribed};
+use super::trace;
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
+use crate::graphql::errors::known_code;
 use crate::graphql::guard::{VariableLimits, connection_page_size};
 use answer::{execution, refuse};
 pub use api::{Api, Call, CallOrigin};
@@ -32,6 +35,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 pub use options::TransportOptions;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// Without a token there is little to say: a login, a key share.
 const MAX_ANONYMOUS_BODY: usize = 64 * 1024;
@@ -43,6 +47,7 @@ pub struct GraphqlDoor<A> {
     options: TransportOptions,
     gate: Arc<Gate>,
     places: Places,
+    meters: Arc<DoorMeters>,
 }
 
 /// What a request comes to.
@@ -51,6 +56,21 @@ enum Outcome {
     /// The schema, which holds nothing secret.
     Schema(async_graphql::Response),
     Events(BoxStream<'static, async_graphql::Response>, Option<Subscribed>),
+}
+
+impl Outcome {
+    /// How it is counted: a stream counts as begun.
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Once(response) | Self::Schema(response) => code_of(response),
+            Self::Events(..) => None,
+        }
+    }
+}
+
+/// Of its first error; `None` without one.
+pub(super) fn code_of(response: &async_graphql::Response) -> Option<ErrorCode> {
+    response.errors.first().map(|error| known_code(error).unwrap_or(ErrorCode::Internal))
 }
 
 /// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`].
@@ -82,19 +102,22 @@ impl From<Error> for Refusal {
 impl<A: Api> GraphqlDoor<A> {
     /// `gate` bounds the work of all doors.
     pub fn new(api: A, options: TransportOptions, gate: Arc<Gate>) -> Self {
-        Self {
-            api,
-            documents: DocumentCache::new(
-                options.limits,
-                connection_page_size,
-                options.max_documents,
-                options.max_document_bytes,
-                Arc::clone(&options.persisted),
-            ),
-            gate,
-            places: Places::new(options.places),
-            options,
-        }
+        let documents = DocumentCache::new(
+            options.limits,
+            connection_page_size,
+            options.max_documents,
+            options.max_document_bytes,
+            Arc::clone(&options.persisted),
+        );
+        let places = Places::new(options.places);
+        let meters = Arc::new(DoorMeters::new(Arc::clone(&documents.lookups), places.open()));
+        Self { api, documents, gate, places, options, meters }
+    }
+
+    /// What is counted of the requests.
+    #[must_use]
+    pub fn meters(&self) -> &Arc<DoorMeters> {
+        &self.meters
     }
 
     pub(super) fn api(&self) -> &A {
@@ -131,11 +154,16 @@ impl<A: Api> GraphqlDoor<A> {
         let only_events = accepted.json.is_none() && accepted.events;
         let stop = origin.stop.clone();
         let encodings = encodings(request.headers());
-        let work = self.answer(request, origin, &id, started, accepted);
+        let watch = self.meters.watch(started);
+        let span = trace::request(request.headers(), &id);
+        let work = self.answer(request, origin, &id, accepted, &watch).instrument(span.clone());
         let outcome = tokio::time::timeout(self.options.request_timeout, work).await.unwrap_or_else(|_| {
             let message = "the request took too long: it may or may not have had its effect";
             Err(Error::new(ErrorCode::Unavailable, message).into())
         });
+        let code = outcome.as_ref().map_or_else(|refusal| Some(refusal.error.code()), Outcome::code);
+        trace::answered(&span, &watch, code);
+        watch.answered(code);
         match outcome {
             Ok(Outcome::Once(response)) => execution(form, &id, response),
             Ok(Outcome::Schema(response)) => {
@@ -155,8 +183,8 @@ impl<A: Api> GraphqlDoor<A> {
         request: Request<B>,
         origin: CallOrigin,
         id: &str,
-        started: Instant,
         accepted: Accepted,
+        watch: &Watch<'_>,
     ) -> Result<Outcome, Refusal>
     where
         B: hyper::body::Body<Data = Bytes> + Unpin,
@@ -180,7 +208,7 @@ impl<A: Api> GraphqlDoor<A> {
             origin,
             request_id: id.to_owned(),
             correlation_id: correlation_id(&head.headers),
-            started,
+            started: watch.started(),
         });
         let arrived = if by_get { None } else { Some(self.posted(&head.headers, body, &context).await?) };
         // not before the body is here: slow senders hold no places
@@ -192,6 +220,7 @@ impl<A: Api> GraphqlDoor<A> {
         };
         let caller = context.clone();
         let operation = self.operation(params, context).await?;
+        watch.asks_for(operation.counted_as());
         match operation.kind {
             OperationType::Mutation if by_get => {
                 Err(not_allowed("POST", "mutations change something: send them by POST"))

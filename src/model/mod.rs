@@ -6,5 +6,7 @@ pub mod cidr;
 pub mod clock;
 pub mod duration;
 pub mod leases;
+pub mod meter;
 pub mod paths;
 pub mod policies;
+pub mod trace;

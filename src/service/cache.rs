@@ -10,6 +10,7 @@
 
 use super::book::PolicyBook;
 use super::tokens::TokenState;
+use crate::model::meter::Lookups;
 use crate::model::paths::SecretPath;
 use crate::storage::secrets::CurrentRow;
 use data_encoding::HEXLOWER;
@@ -127,6 +128,15 @@ pub struct Caches {
     largest_entry: usize,
     /// Told when something that says who callers are, or what they may, was forgotten.
     callers: watch::Sender<()>,
+    pub counted: CacheCounters,
+}
+
+/// How often each cache knew what it was asked for.
+#[derive(Debug, Default)]
+pub struct CacheCounters {
+    pub tokens: Lookups,
+    pub secrets: Lookups,
+    pub policies: Lookups,
 }
 
 impl Caches {
@@ -146,6 +156,7 @@ impl Caches {
             secrets: Cache::with_weighter(expected, bytes, BySize),
             largest_entry: usize::try_from(bytes / 32).unwrap_or(usize::MAX),
             callers: watch::Sender::new(()),
+            counted: CacheCounters::default(),
         }
     }
 
@@ -233,7 +244,7 @@ impl Caches {
 
     #[must_use]
     pub fn token(&self, hash: &[u8; 32]) -> Option<Arc<TokenState>> {
-        self.tokens.get(hash)
+        self.counted.tokens.note(self.tokens.get(hash))
     }
 
     /// Remembers a token that was loaded while the caches were at `generation`.
@@ -246,7 +257,7 @@ impl Caches {
 
     #[must_use]
     pub fn secret(&self, path: &SecretPath) -> Option<Arc<CurrentRow>> {
-        self.secrets.get(path)
+        self.counted.secrets.note(self.secrets.get(path))
     }
 
     /// Remembers a secret that was loaded while the caches were at `generation`.
@@ -262,7 +273,7 @@ impl Caches {
 
     #[must_use]
     pub fn policies(&self) -> Option<Arc<PolicyBook>> {
-        self.known.read().policies.clone()
+        self.counted.policies.note(self.known.read().policies.clone())
     }
 
     #[must_use]

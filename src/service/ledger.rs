@@ -15,6 +15,8 @@ use crate::crypto::audit::AuditSigner;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::model::clock::Clock;
+use crate::model::meter::{Counter, DURATIONS, Histogram, SIZES};
+use crate::model::trace::SPANS;
 use crate::storage::audit as store;
 use crate::storage::audit::Head;
 use crate::storage::db::{Db, Tx};
@@ -23,9 +25,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 /// The most requests in one transaction.
 pub const MAX_BATCH: usize = 512;
@@ -33,6 +35,8 @@ pub const MAX_BATCH: usize = 512;
 const QUEUE: usize = 4096;
 /// The most effects of other nodes that are taken over one by one; more, and all is forgotten.
 const MOST_FOREIGN: i64 = 2000;
+/// The most requests that the span of a batch is linked with.
+const MAX_LINKS: usize = 64;
 /// A batch that has worked this long takes no more changes: the rest wait for the next one, so that no batch comes near the
 /// time at which all in it would be turned away.
 const LONG_ENOUGH: Duration = Duration::from_secs(1);
@@ -183,17 +187,44 @@ where
     }
 }
 
-/// Counters for the metrics.
-#[derive(Debug, Default)]
+/// What the ledger counts for the metrics.
+#[derive(Debug)]
 pub struct LedgerCounters {
-    pub batches: AtomicU64,
-    pub events: AtomicU64,
+    /// Transactions that were committed.
+    pub batches: Counter,
+    pub events: Counter,
+    /// Requests in each transaction.
+    pub batch_size: Histogram,
+    /// From when a request was queued until its batch began.
+    pub wait: Histogram,
+    /// A whole batch, from the begin of its transaction to the end of its commit.
+    pub commit: Histogram,
+}
+
+impl Default for LedgerCounters {
+    fn default() -> Self {
+        Self {
+            batches: Counter::default(),
+            events: Counter::default(),
+            batch_size: Histogram::new(SIZES),
+            wait: Histogram::new(DURATIONS),
+            commit: Histogram::new(DURATIONS),
+        }
+    }
+}
+
+/// A job, and since when it waits.
+struct Queued {
+    job: Box<dyn Job>,
+    since: Instant,
+    /// The span of its waiting.
+    waiting: Span,
 }
 
 /// The callers' end of the queue.
 #[derive(Clone)]
 pub struct Ledger {
-    queue: mpsc::Sender<Box<dyn Job>>,
+    queue: mpsc::Sender<Queued>,
     pub counters: Arc<LedgerCounters>,
 }
 
@@ -225,8 +256,7 @@ impl Ledger {
     /// [`Attempt::Stale`], or `UNAVAILABLE` / `SEALED`: then nothing was recorded for certain, and nothing may leave.
     pub async fn record(&self, decided: Decided, events: Vec<AuditEvent>) -> Result<(), Attempt> {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Recording { decided, events, reply }))?;
-        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+        self.wait(Box::new(Recording { decided, events, reply }), answer).await
     }
 
     /// Runs a change, with its events, in the next batch, and waits until it is durable. If it refuses, it is undone with
@@ -245,8 +275,8 @@ impl Ledger {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.push(Box::new(Changing { decided, change: Some(change), refusal, outcome: None, reply }))?;
-        answer.await.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+        let job = Box::new(Changing { decided, change: Some(change), refusal, outcome: None, reply });
+        self.wait(job, answer).await
     }
 
     /// Whether its task is there to take requests.
@@ -255,7 +285,18 @@ impl Ledger {
         !self.queue.is_closed()
     }
 
-    fn push(&self, job: Box<dyn Job>) -> Result<()> {
+    async fn wait<T>(
+        &self,
+        job: Box<dyn Job>,
+        answer: oneshot::Receiver<Result<T, Attempt>>,
+    ) -> Result<T, Attempt> {
+        let waiting = tracing::info_span!(target: SPANS, "ledger.wait");
+        self.push(Queued { job, since: Instant::now(), waiting: waiting.clone() })?;
+        let answer = answer.instrument(waiting).await;
+        answer.unwrap_or_else(|_| Err(Error::unavailable("the ledger stopped").into()))
+    }
+
+    fn push(&self, job: Queued) -> Result<()> {
         self.queue.try_send(job).map_err(|failure| match failure {
             mpsc::error::TrySendError::Full(_) => {
                 Error::new(ErrorCode::Unavailable, "too many requests are waiting: try again shortly")
@@ -267,13 +308,16 @@ impl Ledger {
 }
 
 impl Worker {
-    async fn run(self, mut jobs: mpsc::Receiver<Box<dyn Job>>, counters: Arc<LedgerCounters>) {
+    async fn run(self, mut jobs: mpsc::Receiver<Queued>, counters: Arc<LedgerCounters>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut buffer = Vec::with_capacity(4096);
         while !batch.is_empty() || jobs.recv_many(&mut batch, MAX_BATCH).await > 0 {
             let mut verdicts = Vec::with_capacity(batch.len());
+            let started = Instant::now();
+            let span = span_of(&batch);
             let work = AssertUnwindSafe(self.commit(&mut batch, &mut verdicts, &mut buffer, &counters))
-                .catch_unwind();
+                .catch_unwind()
+                .instrument(span);
             let failure = match tokio::time::timeout(self.timeout, work).await {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
@@ -291,10 +335,15 @@ impl Worker {
                     "batch failed"
                 );
             }
+            if failure.is_none() {
+                counters.batch_size.observe(verdicts.len() as u64);
+                counters.commit.observe_duration(started.elapsed());
+            }
             // a batch that took long enough leaves some for the next; one that failed fails as a whole
             let done = if failure.is_some() { batch.len() } else { verdicts.len() };
             let mut verdicts = verdicts.into_iter();
-            for job in batch.drain(..done) {
+            for Queued { job, since, .. } in batch.drain(..done) {
+                counters.wait.observe_duration(started.saturating_duration_since(since));
                 let verdict = verdicts.next().unwrap_or(Verdict::Durable);
                 job.answer(match (&failure, verdict) {
                     (Some(error), Verdict::Durable) => Verdict::Failed(again(error)),
@@ -307,20 +356,20 @@ impl Worker {
     /// One batch, one transaction. Effects reach the caches before anyone is answered.
     async fn commit(
         &self,
-        batch: &mut [Box<dyn Job>],
+        batch: &mut [Queued],
         verdicts: &mut Vec<Verdict>,
         buffer: &mut Vec<u8>,
         counters: &LedgerCounters,
     ) -> Result<()> {
         let keys = self.keys.get()?;
-        let mut tx = self.db.begin().await?;
+        let mut tx = self.db.begin().instrument(tracing::info_span!(target: SPANS, "store.begin")).await?;
         let mut head = store::lock_head(&mut tx).await?;
         self.catch_up(&mut tx, head.generation).await?;
         let mut events = Vec::with_capacity(batch.len());
         let mut effects = Vec::new();
         let started = Instant::now();
         let mut has_savepoint = false;
-        for job in batch.iter_mut() {
+        for Queued { job, .. } in batch.iter_mut() {
             if started.elapsed() > LONG_ENOUGH && job.changes() {
                 break;
             }
@@ -342,9 +391,9 @@ impl Worker {
             effect_store::tell(&mut tx, head.generation, shared).await?;
         }
         append(&mut tx, &mut head, &keys.signer, &mut events, self.clock.as_ref(), buffer).await?;
-        tx.commit().await?;
-        counters.batches.fetch_add(1, Ordering::Relaxed);
-        counters.events.fetch_add(events.len() as u64, Ordering::Relaxed);
+        tx.commit().instrument(tracing::info_span!(target: SPANS, "store.commit")).await?;
+        counters.batches.add(1);
+        counters.events.add(events.len() as u64);
         if !effects.is_empty() {
             self.caches.apply(head.generation, &effects);
             if effects.contains(&Effect::Sealed) {
@@ -365,6 +414,17 @@ impl Worker {
         self.caches.learn(store, understand(&told, known, store));
         Ok(())
     }
+}
+
+/// The span of a batch: a trace of its own, linked with those of the requests in it.
+fn span_of(batch: &[Queued]) -> Span {
+    let span = tracing::info_span!(target: SPANS, parent: None, "ledger.batch", jobs = batch.len());
+    if !span.is_disabled() {
+        for queued in batch.iter().take(MAX_LINKS) {
+            span.follows_from(queued.waiting.id());
+        }
+    }
+    span
 }
 
 /// The effects of every generation after `known` up to `store`, or `None` if one is missing or not understood.

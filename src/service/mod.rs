@@ -31,6 +31,8 @@ use crate::crypto::memory::Key32;
 use crate::engine::{EngineSettings, Engines};
 use crate::error::Result;
 use crate::model::clock::Clock;
+use crate::model::meter::{DURATIONS, Histogram};
+use crate::model::trace::SPANS;
 use crate::storage::db::{Db, StoreUrl, Tx};
 use crate::storage::migrations;
 use book::PolicyBook;
@@ -43,8 +45,9 @@ use rate::{RateSettings, Rates};
 use seal::{KeySlot, SealState};
 use secrethub_engine::Installation;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 /// Where this process runs, for the audit log.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +114,8 @@ pub struct App {
     pub(crate) caches: Arc<Caches>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) ledger: Ledger,
+    /// How long reads waited for a connection of the store.
+    pub(crate) reads: Histogram,
     pub(crate) seal: SealState,
     pub(crate) host: HostIdentity,
     pub(crate) limits: Limits,
@@ -170,6 +175,7 @@ impl App {
             caches,
             feed,
             ledger,
+            reads: Histogram::new(DURATIONS),
             host: settings.host,
             limits: settings.limits,
             partitions_ahead: settings.partitions_ahead,
@@ -251,7 +257,10 @@ impl App {
     }
 
     pub(crate) async fn read(&self) -> Result<Tx> {
-        self.db.read().await
+        let started = Instant::now();
+        let tx = self.db.read().instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
+        self.reads.observe_duration(started.elapsed());
+        tx
     }
 
     /// The compiled policies as of `generation` of the caches.
@@ -271,5 +280,7 @@ impl App {
 /// Runs to its end even if the caller goes away meanwhile: for operations that change the store and this node's memory, and
 /// must not be left between the two.
 async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(work).await.unwrap_or_else(|failure| Err(crate::error::Error::internal(failure)))
+    tokio::spawn(work.in_current_span())
+        .await
+        .unwrap_or_else(|failure| Err(crate::error::Error::internal(failure)))
 }

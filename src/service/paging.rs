@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::storage::page::Page;
 use data_encoding::BASE64URL_NOPAD;
-use uuid::Uuid;
 
 /// The most items on a page, and how many there are if no number is asked for.
 pub const MAX_PAGE: i32 = 100;
@@ -117,17 +116,6 @@ impl Window {
             })
         };
         Ok((number("after", &self.after)?, number("before", &self.before)?))
-    }
-
-    /// The id behind the cursor of a list that only goes forward.
-    pub fn forward_uuid(&self) -> Result<Option<Uuid>> {
-        if self.backward || self.before.is_some() {
-            return Err(Error::bad_input("last", "this list only goes forward: use 'first' and 'after'"));
-        }
-        let id = self.after.as_deref().map(Uuid::try_parse).transpose();
-        id.map_err(|_| {
-            Error::bad_input("after", "this is no cursor of this list: take one from an earlier answer")
-        })
     }
 
     /// Makes the answer from rows in the list's order, of which there may be one too many at the far end.

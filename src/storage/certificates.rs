@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -202,7 +202,7 @@ pub async fn list(tx: &mut Tx, filter: &ListCertificates, page: &Page) -> Result
     if let Some(caller) = &filter.requested_by {
         select.and("requested_by = $?", Arg::Text(caller));
     }
-    select.page_by_id(page)?;
+    select.page_by_id(page, &key!("id"))?;
     let Select { text, args, .. } = select;
     let mut rows: Vec<CertificateRow> =
         on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;

@@ -66,6 +66,13 @@ pub enum Db {
     Postgres(Arc<PgPools>),
 }
 
+/// How many connections there are for writing and for reading, and how many of them nobody uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    pub writers: (u32, usize),
+    pub readers: (u32, usize),
+}
+
 /// PostgreSQL's pools, which can be replaced as a whole: see [`Db::renew`].
 pub struct PgPools {
     options: PgConnectOptions,
@@ -257,6 +264,24 @@ impl Db {
             // what hangs is dropped when its last user lets go
             let _ = tokio::time::timeout(ACQUIRE_TIMEOUT, closing).await;
         });
+    }
+
+    /// The connections of both pools at the moment.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        match self {
+            Self::Sqlite { writer, readers } => Connections {
+                writers: (writer.size(), writer.num_idle()),
+                readers: (readers.size(), readers.num_idle()),
+            },
+            Self::Postgres(pools) => {
+                let pair = pools.current.load();
+                Connections {
+                    writers: (pair.writer.size(), pair.writer.num_idle()),
+                    readers: (pair.readers.size(), pair.readers.num_idle()),
+                }
+            }
+        }
     }
 
     #[must_use]

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -102,7 +102,7 @@ pub async fn list(tx: &mut Tx, filter: &ListEnrollments, page: &Page) -> Result<
             select.and(condition, Arg::Text(value));
         }
     }
-    select.page_by_id(page)?;
+    select.page_by_id(page, &key!("id"))?;
     let Select { text, args, .. } = select;
     let mut rows: Vec<EnrollmentRow> =
         on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -186,17 +186,7 @@ pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<L
     if let Some(name) = &filter.role_name {
         select.and("role_name = $?", Arg::Text(name));
     }
-    for (condition, key, field) in
-        [("lease_id > $?", &page.after, "after"), ("lease_id < $?", &page.before, "before")]
-    {
-        if let Some(key) = key {
-            let id = Uuid::parse_str(key).map_err(|_| {
-                Error::bad_input(field, "not a cursor of this list: use one that it returned")
-            })?;
-            select.and(condition, Arg::Uuid(id));
-        }
-    }
-    select.order(if page.backward { "lease_id DESC" } else { "lease_id" }, page.limit);
+    select.page_by_id(page, &key!("lease_id"))?;
     let Select { text, args, .. } = select;
     let mut rows: Vec<LeaseRow> =
         on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
@@ -237,6 +227,15 @@ pub async fn overdue(
         "SELECT engine_type, count(*), min(expires_at) FROM (SELECT engine_type, expires_at FROM leases \
          WHERE NOT revoked AND expires_at < $1 ORDER BY expires_at LIMIT $2) AS late GROUP BY engine_type"
     ).bind(now).bind(most).fetch_all(c))
+}
+
+/// How many leases are on their way, by state (`issuing` or `revoking`) and counted up to `most` each.
+pub async fn on_their_way(tx: &mut Tx, most: i64) -> Result<[i64; 2]> {
+    on!(tx, c => sqlx::query_as(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM leases WHERE state = 'issuing' LIMIT $1) AS i), \
+                (SELECT count(*) FROM (SELECT 1 FROM leases WHERE state = 'revoking' LIMIT $1) AS r)"
+    ).bind(most).fetch_one(c))
+    .map(|(issuing, revoking)| [issuing, revoking])
 }
 
 /// What was said to the last attempt to revoke the lease of an engine that ended first of those that could not be revoked yet, and

@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
+use crate::storage::page::Page;
+use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -94,21 +96,21 @@ pub async fn remove_secret_id(tx: &mut Tx, accessor: Uuid) -> Result<bool> {
         .map(|removed| removed == 1)
 }
 
-/// The SecretIDs of a role in order of their accessors, from the first after `after`.
-pub async fn secret_ids(
-    tx: &mut Tx,
-    role_id: Uuid,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<SecretIdRow>> {
-    match after {
-        Some(after) => {
-            on!(tx, c => sqlx::query_as(select!(" WHERE role_id = $1 AND accessor > $2 ORDER BY accessor LIMIT $3"))
-                .bind(role_id).bind(after).bind(limit).fetch_all(c))
-        }
-        None => on!(tx, c => sqlx::query_as(select!(" WHERE role_id = $1 ORDER BY accessor LIMIT $2"))
-            .bind(role_id).bind(limit).fetch_all(c)),
+/// A page of the SecretIDs of a role, by accessor; the page's keys are accessors as texts.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `after` or `before` for a key that is no accessor.
+pub async fn secret_ids(tx: &mut Tx, role_id: Uuid, page: &Page) -> Result<Vec<SecretIdRow>> {
+    let mut select = Select::new(select!(""));
+    select.and("role_id = $?", Arg::Uuid(role_id));
+    select.page_by_id(page, &key!("accessor"))?;
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<SecretIdRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
     }
+    Ok(rows)
 }
 
 /// Removes up to `limit` SecretIDs that have expired at `now`. How many.

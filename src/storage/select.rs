@@ -94,22 +94,22 @@ impl<'a> Select<'a> {
         self.text.push_str(&format!(" ORDER BY {order} LIMIT ${number}"));
     }
 
-    /// The conditions, order and limit of one page over the column `id`; the page's keys are ids as texts.
+    /// The same as [`page`](Self::page) over a column of UUIDs; the page's keys are UUIDs as texts.
     ///
     /// # Errors
-    /// `BAD_USER_INPUT` at `after` or `before` for a key that is no id.
-    pub(super) fn page_by_id(&mut self, page: &Page) -> Result<()> {
-        for (condition, key, field) in
-            [("id > $?", &page.after, "after"), ("id < $?", &page.before, "before")]
+    /// `BAD_USER_INPUT` at `after` or `before` for a key that is no UUID.
+    pub(super) fn page_by_id(&mut self, page: &Page, key: &Key) -> Result<()> {
+        for (condition, cursor, field) in
+            [(key.greater, &page.after, "after"), (key.less, &page.before, "before")]
         {
-            if let Some(key) = key {
-                let id = Uuid::parse_str(key).map_err(|_| {
-                    Error::bad_input(field, "not a cursor of this list: use one that it returned")
+            if let Some(cursor) = cursor {
+                let id = Uuid::parse_str(cursor).map_err(|_| {
+                    Error::bad_input(field, "this is no cursor of this list: take one from an earlier answer")
                 })?;
                 self.and(condition, Arg::Uuid(id));
             }
         }
-        self.order(if page.backward { "id DESC" } else { "id" }, page.limit);
+        self.order(if page.backward { key.descending } else { key.ascending }, page.limit);
         Ok(())
     }
 

@@ -1,9 +1,9 @@
 //! Tokens: hashes, never the tokens themselves.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, changed_one};
+use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -200,13 +200,7 @@ pub async fn list(tx: &mut Tx, now: DateTime<Utc>, page: &Page) -> Result<Vec<To
     let mut select = Select::new(select!(""));
     select.when("revoked_at IS NULL");
     select.and("(expires_at IS NULL OR expires_at > $?)", Arg::Time(now));
-    if let Some(after) = &page.after {
-        select.and("accessor > $?", Arg::Uuid(accessor_key("after", after)?));
-    }
-    if let Some(before) = &page.before {
-        select.and("accessor < $?", Arg::Uuid(accessor_key("before", before)?));
-    }
-    select.order(if page.backward { "accessor DESC" } else { "accessor" }, page.limit);
+    select.page_by_id(page, &key!("accessor"))?;
     let Select { text, args, .. } = select;
     let mut rows: Vec<TokenRow> =
         on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
@@ -214,11 +208,6 @@ pub async fn list(tx: &mut Tx, now: DateTime<Utc>, page: &Page) -> Result<Vec<To
         rows.reverse();
     }
     Ok(rows)
-}
-
-fn accessor_key(field: &'static str, text: &str) -> Result<Uuid> {
-    Uuid::parse_str(text)
-        .map_err(|_| Error::bad_input(field, "not a cursor of this list: use one that it returned"))
 }
 
 /// Removes up to `limit` tokens that expired or were revoked before this time. How many.

@@ -19,10 +19,12 @@ const DEFAULT_PAGE: u64 = 50;
 /// The service refuses larger pages with a better sentence than the guard could.
 const LARGEST_PAGE: u64 = 100;
 /// Fields that are connections even when they are asked for without `first` and `last`.
-const CONNECTIONS: [&str; 10] = [
+const CONNECTIONS: [&str; 12] = [
     "auditEvents",
+    "certificateRoles",
     "certificates",
     "engines",
+    "enrollments",
     "leases",
     "policies",
     "roles",
@@ -56,13 +58,19 @@ pub fn connection_page_size(
         let so_far = page.unwrap_or(Page { size: 0, varies: false });
         page = Some(Page { size: so_far.size.max(size.unwrap_or(0)), varies: so_far.varies || varies });
     }
-    let known = CONNECTIONS.binary_search(&field.name.node.as_str()).is_ok();
+    let known = is_connection(&field.name.node);
     let mut page = page.or(known.then_some(Page { size: 0, varies: false }))?;
     if page.size == 0 {
         page.size = DEFAULT_PAGE;
     }
     page.size = page.size.min(LARGEST_PAGE);
     Some(page)
+}
+
+/// Whether a field of this name is a connection.
+#[must_use]
+pub fn is_connection(name: &str) -> bool {
+    CONNECTIONS.binary_search(&name).is_ok()
 }
 
 fn of_variable<'a>(

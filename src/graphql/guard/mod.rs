@@ -14,7 +14,7 @@ mod price;
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::parser::types::OperationType;
 
-pub use connections::{PageSize, connection_page_size};
+pub use connections::{PageSize, connection_page_size, is_connection};
 pub use json::{DEEPEST, VariableLimits};
 pub use lexer::{Scanned, scan};
 pub use measure::{OperationMeasure, measure_document, measure_operation};

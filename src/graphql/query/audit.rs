@@ -2,7 +2,7 @@
 
 use super::policies::address_at;
 use crate::graphql::ids::uuid_at;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{BigInt, DateTime, Path};
 use crate::graphql::types::audit::{AuditCheckpoint, AuditEvent, AuditVerification};
@@ -19,11 +19,16 @@ impl AuditQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only events that meet all of this.")] filter: Option<AuditFilter>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor, with older events.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor, at newer events.")] before: Option<String>,
     ) -> Result<Page<AuditEvent>> {
         let filter = filter.unwrap_or_default().try_into()?;
-        Ok(audit::list(op(ctx)?, filter, forward(first, after)).await.at_filter()?.into())
+        Ok(audit::list(op(ctx)?, filter, either_way(ctx, first, after, last, before))
+            .await
+            .at_filter()?
+            .into())
     }
 
     /// The end of the chain, signed. Works for any token; keep it elsewhere, to hold a later export against.

@@ -1,7 +1,7 @@
 //! Certificates.
 
 use crate::graphql::ids::uuid_at;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{DateTime, Path};
 use crate::graphql::types::certificate_authorities::CertificateAuthority;
@@ -30,11 +30,16 @@ impl CertificateQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which of them; all if left out.")] filter: Option<CertificateFilter>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Certificate>> {
         let filter = filter.map(ListFilter::try_from).transpose()?.unwrap_or_default();
-        Ok(certificates::list(op(ctx)?, &filter, &forward(first, after)).await.at_filter()?.into())
+        Ok(certificates::list(op(ctx)?, &filter, &either_way(ctx, first, after, last, before))
+            .await
+            .at_filter()?
+            .into())
     }
 
     /// The authorities whose keys are kept here, oldest first; at most 1000. Their certificates are no secret.
@@ -55,10 +60,12 @@ impl CertificateQuery {
     async fn certificate_roles(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<CertificateRole>> {
-        Ok(certificates::list_roles(op(ctx)?, &forward(first, after)).await?.into())
+        Ok(certificates::list_roles(op(ctx)?, &either_way(ctx, first, after, last, before)).await?.into())
     }
 
     /// A request for a certificate that waits for approval. Null if there is none, or the caller may not know of it.
@@ -76,10 +83,12 @@ impl CertificateQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only in this state.")] state: Option<EnrollmentState>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Enrollment>> {
-        let page = forward(first, after);
+        let page = either_way(ctx, first, after, last, before);
         Ok(certificates::enrollments(op(ctx)?, state.map(Into::into), &page).await?.into())
     }
 }

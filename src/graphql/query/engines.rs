@@ -1,6 +1,6 @@
 //! Plugins, and the engines made from them.
 
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{Result, op};
 use crate::graphql::types::engines::{Engine, EnginePlugin};
 use crate::service::engines;
@@ -29,9 +29,11 @@ impl EngineQuery {
     async fn engines(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Engine>> {
-        Ok(engines::list(op(ctx)?, forward(first, after)).await?.into())
+        Ok(engines::list(op(ctx)?, either_way(ctx, first, after, last, before)).await?.into())
     }
 }

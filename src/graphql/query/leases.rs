@@ -1,7 +1,7 @@
 //! Leases.
 
 use crate::graphql::ids::uuid_at;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{DateTime, Path};
 use crate::graphql::types::leases::{Lease, LeaseState};
@@ -28,11 +28,16 @@ impl LeaseQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which of them; all if left out.")] filter: Option<LeaseFilter>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Lease>> {
         let filter = filter.map(ListFilter::try_from).transpose()?.unwrap_or_default();
-        Ok(leases::list(op(ctx)?, filter, forward(first, after)).await.at_filter()?.into())
+        Ok(leases::list(op(ctx)?, filter, either_way(ctx, first, after, last, before))
+            .await
+            .at_filter()?
+            .into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::graphql::ids::uuid_at;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{AtArgument, Result, op};
 use crate::graphql::scalars::{DateTime, Path};
 use crate::graphql::types::codes::{AdministrationArea, SecretOperation};
@@ -29,10 +29,12 @@ impl PolicyQuery {
     async fn policies(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Policy>> {
-        Ok(policies::list(op(ctx)?, forward(first, after)).await?.into())
+        Ok(policies::list(op(ctx)?, either_way(ctx, first, after, last, before)).await?.into())
     }
 
     /// Why an access would be allowed or not, by the same evaluation that enforces it; nothing is accessed.

@@ -1,6 +1,6 @@
 //! Roles.
 
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{Result, op};
 use crate::graphql::types::roles::Role;
 use crate::service::roles;
@@ -24,9 +24,11 @@ impl RoleQuery {
     async fn roles(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Role>> {
-        Ok(roles::list(op(ctx)?, forward(first, after)).await?.into())
+        Ok(roles::list(op(ctx)?, either_way(ctx, first, after, last, before)).await?.into())
     }
 }

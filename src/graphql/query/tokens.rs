@@ -1,7 +1,7 @@
 //! Tokens and who is asking.
 
 use crate::graphql::ids::uuid_at;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{Result, op};
 use crate::graphql::types::tokens::{Caller, Token};
 use crate::service::tokens;
@@ -31,9 +31,11 @@ impl TokenQuery {
     async fn tokens(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<Token>> {
-        Ok(tokens::list(op(ctx)?, forward(first, after)).await?.into())
+        Ok(tokens::list(op(ctx)?, either_way(ctx, first, after, last, before)).await?.into())
     }
 }

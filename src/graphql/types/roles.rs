@@ -1,7 +1,7 @@
 //! Roles and their SecretIDs as clients see them.
 
 use crate::graphql::ids::NodeId;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{Result, op};
 use crate::graphql::scalars::{DateTime, Json, int};
 use crate::service::roles::{self, RoleView, SecretIdView};
@@ -109,14 +109,18 @@ impl Role {
         Json(self.0.metadata.clone())
     }
 
-    /// The SecretIDs that can still log in, newest first: what is known about them, not the SecretIDs themselves.
+    /// The SecretIDs on record, by accessor: what is known about them, not the SecretIDs themselves.
     async fn secret_ids(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<SecretId>> {
-        Ok(roles::secret_ids(op(ctx)?, &self.0.name, forward(first, after)).await?.into())
+        Ok(roles::secret_ids(op(ctx)?, &self.0.name, either_way(ctx, first, after, last, before))
+            .await?
+            .into())
     }
 
     /// When it was made.

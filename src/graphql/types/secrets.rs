@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::graphql::ids::NodeId;
-use crate::graphql::pages::{Page, forward};
+use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{Result, op};
 use crate::graphql::scalars::{DateTime, Json, Path, int};
 use crate::graphql::types::engines::{Engine, EngineRole, SecretAccount};
@@ -97,10 +97,14 @@ impl Secret {
     async fn versions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to return, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
     ) -> Result<Page<SecretVersion>> {
-        Ok(secrets::versions(op(ctx)?, &self.view.path, forward(first, after)).await?.into())
+        Ok(secrets::versions(op(ctx)?, &self.view.path, either_way(ctx, first, after, last, before))
+            .await?
+            .into())
     }
 
     /// What it is for, in the words of whoever keeps it.

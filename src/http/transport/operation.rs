@@ -4,7 +4,7 @@ use super::{Api, GraphqlDoor, Introspection};
 use crate::error::{Error, Result};
 use crate::graphql::documents::Document;
 use crate::graphql::guard::{OperationMeasure, of_text, price};
-use crate::graphql::{nulls, order};
+use crate::graphql::{nulls, operations, order};
 use crate::http::params::Params;
 use async_graphql::parser::types::{OperationType, Selection};
 use async_graphql::{Name, Request, Response};
@@ -32,6 +32,13 @@ impl Operation {
                 _ => false,
             })
         })
+    }
+}
+
+impl Operation {
+    /// What it counts as in the metrics.
+    pub fn counted_as(&self) -> operations::Operation {
+        operations::Operation::of(&self.document.parsed, self.name.as_deref())
     }
 }
 

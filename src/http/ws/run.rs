@@ -7,14 +7,14 @@ use crate::http::params::Params;
 use crate::http::places::Subscribed;
 use crate::http::transport::answer::{payload, was_executed};
 use crate::http::transport::operation::Operation;
-use crate::http::transport::{Api, GraphqlDoor};
+use crate::http::transport::{Api, GraphqlDoor, code_of};
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Response, Value};
 use futures_util::future::FutureExt;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// A message of an operation.
@@ -47,15 +47,18 @@ impl<A: Api> Run<A> {
     /// Runs it.
     pub fn messages(self, params: Params, context: A::Context) -> impl Stream<Item = Said> + Send + 'static {
         async move {
-            let within = self.door.request_timeout();
+            let (within, started) = (self.door.request_timeout(), Instant::now());
             let begun = timeout(within, self.door.operation(params, context)).await;
             match begun.unwrap_or_else(|_| Err(late())) {
-                Err(error) => self.refused(&error),
+                Err(error) => {
+                    self.door.meters().watch(started).answered(Some(error.code()));
+                    self.refused(&error)
+                }
                 Ok(operation) if operation.kind == OperationType::Subscription => {
                     let results = self.door.subscribe(operation);
                     Results { run: self, results, waiting: VecDeque::new(), over: false }.messages()
                 }
-                Ok(operation) => self.once(operation, within).await,
+                Ok(operation) => self.once(operation, within, started).await,
             }
         }
         .flatten_stream()
@@ -66,12 +69,21 @@ impl<A: Api> Run<A> {
         stream::iter([Said { unauthenticated: error.code() == ErrorCode::Unauthenticated, ..said }]).boxed()
     }
 
-    async fn once(&self, operation: Operation, within: Duration) -> BoxStream<'static, Said> {
-        let response = match self.door.gate().enter() {
-            Ok(_place) => match timeout(within, self.door.execute(operation)).await {
-                Ok(response) => response,
-                Err(_) => return self.refused(&late()),
-            },
+    async fn once(
+        &self,
+        operation: Operation,
+        within: Duration,
+        started: Instant,
+    ) -> BoxStream<'static, Said> {
+        let watch = self.door.meters().watch(started);
+        watch.asks_for(operation.counted_as());
+        let answer = match self.door.gate().enter() {
+            Ok(_place) => timeout(within, self.door.execute(operation)).await.map_err(|_| late()),
+            Err(error) => Err(error),
+        };
+        watch.answered(answer.as_ref().map_or_else(|error| Some(error.code()), code_of));
+        let response = match answer {
+            Ok(response) => response,
             Err(error) => return self.refused(&error),
         };
         if !was_executed(&response) {

@@ -9,6 +9,7 @@ use super::config_record;
 use crate::engine::{CallError, Lane, Target};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::policies::{Action, Area};
+use crate::model::trace::SPANS;
 use crate::storage::db::corrupt;
 use crate::storage::engines::EngineRow;
 use crate::storage::seal as seal_store;
@@ -17,6 +18,8 @@ use secrethub_engine::{EngineError, ErrorKind, Installation};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 /// How long a call on a caller's behalf may take. The time after which an issue is taken for lost is longer.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(25);
@@ -83,7 +86,39 @@ async fn call(
     let installation = ready
         .await
         .map_err(|error| CallError::Unavailable { message: error.message().to_owned(), retry_after: None })?;
-    app.engines.call(&target(app, row), &installation, operation, deadline, lane).await
+    let span = tracing::info_span!(
+        target: SPANS,
+        "engine.call",
+        otel.kind = "client",
+        otel.status_code = Empty,
+        kind = row.engine_type,
+        operation = word(&operation)
+    );
+    let target = target(app, row);
+    let call = app.engines.call(&target, &installation, operation, deadline, lane);
+    let outcome = call.instrument(span.clone()).await;
+    if outcome.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    outcome
+}
+
+/// What an engine is asked to do, in a word.
+fn word(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Connect { .. } => "connect",
+        Operation::Check => "check",
+        Operation::CheckRole { .. } => "check_role",
+        Operation::Issue { .. } => "issue",
+        Operation::Renew { .. } => "renew",
+        Operation::Revoke { .. } => "revoke",
+        Operation::TryCredentials { .. } => "try_credentials",
+        Operation::List => "list",
+        Operation::Restore { .. } => "restore",
+        Operation::ProposeRoot => "propose_root",
+        Operation::RotateRoot { .. } => "rotate_root",
+        Operation::RotateAccount { .. } => "rotate_account",
+    }
 }
 
 /// What the client is told. The fields of a configuration or role are named below `prefix`.

@@ -222,7 +222,7 @@ impl From<SecretIdRow> for SecretIdView {
     }
 }
 
-/// The SecretIDs of a role, by accessor, forward only. Needs the area `roles`.
+/// The SecretIDs of a role, by accessor. Needs the area `roles`.
 ///
 /// # Errors
 /// `NOT_FOUND`, `FORBIDDEN`, `BAD_USER_INPUT` at the paging arguments.
@@ -241,10 +241,9 @@ async fn secret_ids_once(
 ) -> Result<Connection<SecretIdView>, Attempt> {
     let access = ctx.access().await?;
     let window = page.window()?;
-    let after = window.forward_uuid()?;
     access.administer_read(Area::Roles, "secret_ids", Some(&input::shown(role_name))).await?;
     let mut tx = access.app().read().await?;
     let role = named(&mut tx, role_name).await?;
-    let rows = store::secret_ids(&mut tx, role.role_id, after, window.page()?.limit).await?;
+    let rows = store::secret_ids(&mut tx, role.role_id, &window.page()?).await?;
     Ok(window.connection(rows, |row| Cursor::text(row.accessor.to_string()), SecretIdView::from))
 }

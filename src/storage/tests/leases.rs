@@ -224,6 +224,14 @@ async fn overdue_and_live(db: Db) -> Result<()> {
     let counted: i64 = leases::overdue(&mut tx, at(40), 2).await?.iter().map(|kind| kind.1).sum();
     assert_eq!(counted, 2, "counted no further");
     assert!(leases::overdue(&mut tx, at(10), 99).await?.is_empty());
+    assert_eq!(leases::on_their_way(&mut tx, 99).await?, [0, 0]);
+    for (state, count) in [("issuing", 3), ("revoking", 2)] {
+        for _ in 0..count {
+            put(&mut tx, LeaseRow { state: state.into(), ..lease(Uuid::new_v4(), "prod.a") }).await?;
+        }
+    }
+    assert_eq!(leases::on_their_way(&mut tx, 99).await?, [3, 2]);
+    assert_eq!(leases::on_their_way(&mut tx, 1).await?, [1, 1], "counted no further");
     assert_eq!(leases::live_of(&mut tx, engine, None, 9).await?, live);
     assert_eq!(leases::live_of(&mut tx, engine, Some(live[1].lease_id), 1).await?, &live[2..3]);
     Ok(())

@@ -142,17 +142,27 @@ async fn secret_ids(db: Db) -> Result<()> {
     roles::insert_secret_id(&mut tx, &secret_id(other.role_id, None, None)).await?;
     accessors.sort_unstable();
     let mut found = Vec::new();
-    while let Some(page) = Some(roles::secret_ids(&mut tx, row.role_id, found.last().copied(), 2).await?)
-        .filter(|p| !p.is_empty())
-    {
-        found.extend(page.into_iter().map(|id| id.accessor));
+    loop {
+        let after = found.last().map(Uuid::to_string);
+        let page = Page { limit: 2, after, ..Page::default() };
+        let rows = roles::secret_ids(&mut tx, row.role_id, &page).await?;
+        if rows.is_empty() {
+            break;
+        }
+        found.extend(rows.into_iter().map(|id| id.accessor));
     }
     assert_eq!(found, accessors);
+    let page = Page { limit: 2, before: Some(accessors[4].to_string()), backward: true, ..Page::default() };
+    let rows = roles::secret_ids(&mut tx, row.role_id, &page).await?;
+    assert_eq!(rows.into_iter().map(|id| id.accessor).collect::<Vec<_>>(), accessors[2..4]);
+    let page = Page { before: Some("7".into()), ..page };
+    assert_eq!(roles::secret_ids(&mut tx, row.role_id, &page).await.err().unwrap().field(), Some("before"));
     assert_eq!(roles::purge_secret_ids(&mut tx, at(3), 3).await?, 3);
     assert_eq!(roles::purge_secret_ids(&mut tx, at(3), 3).await?, 1);
     assert_eq!(roles::purge_secret_ids(&mut tx, at(3), 3).await?, 0);
     roles::remove(&mut tx, row.role_id).await?;
-    assert!(roles::secret_ids(&mut tx, row.role_id, None, 9).await?.is_empty(), "they go with their role");
+    let page = Page { limit: 9, ..Page::default() };
+    assert!(roles::secret_ids(&mut tx, row.role_id, &page).await?.is_empty(), "they go with their role");
     Ok(())
 }
 

@@ -36,7 +36,7 @@ async fn tables_and_columns_are_the_same_on_both() {
 
 /// PostgreSQL names a partition's indexes after their columns: `audit_logs_default_sequence_number_idx` is that of refusals.
 /// Statements in the form that the storage sends or will send, and the index that each must use without sorting.
-const PLANS: [(&str, &str, &str); 24] = [
+const PLANS: [(&str, &str, &str); 26] = [
     (
         "SELECT id FROM secrets WHERE secret_path >= 'a' AND secret_path < 'b' ORDER BY secret_path LIMIT 9",
         "secrets_secret_path_key",
@@ -69,6 +69,8 @@ const PLANS: [(&str, &str, &str); 24] = [
         "leases_refused",
         "leases_refused",
     ),
+    ("SELECT 1 FROM leases WHERE state = 'issuing' LIMIT 9", "leases_issuing", "leases_issuing"),
+    ("SELECT 1 FROM leases WHERE state = 'revoking' LIMIT 9", "leases_revoking", "leases_revoking"),
     ("SELECT name FROM engines WHERE pending_encrypted IS NOT NULL", "engines_pending", "engines_pending"),
     (
         "SELECT lease_id FROM leases WHERE secret_path >= 'a' AND secret_path < 'a/' AND (secret_path = 'a' OR secret_path > 'a.') AND NOT revoked",

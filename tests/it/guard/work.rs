@@ -57,7 +57,7 @@ async fn a_caller_over_its_share_waits_and_others_do_not() {
     assert!(lines[0].contains("token with accessor"), "{}", lines[0]);
     assert!(!log.contains(&greedy), "the log names no token");
     let metrics = server.http.get(format!("{}/metrics", server.address())).send().await.unwrap();
-    assert!(metrics.text().await.unwrap().contains("secrethub_rate_limited_requests_total 1"));
+    assert!(metrics.text().await.unwrap().contains("secrethub_rate_limited_total 1"));
 }
 
 /// Uses up the budget of an address.

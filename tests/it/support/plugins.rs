@@ -6,7 +6,12 @@ use sha2::{Digest, Sha256};
 
 /// The section `engines` that pins the PostgreSQL engine, built beside the program.
 pub fn postgresql_section() -> String {
-    let file = program().with_file_name("libsecrethub_engine_postgresql.so");
+    section("postgresql")
+}
+
+/// The section `engines` that pins the plugin of this name, built beside the program.
+pub fn section(name: &str) -> String {
+    let file = program().with_file_name(format!("libsecrethub_engine_{name}.so"));
     let bytes = std::fs::read(&file).expect("the plugins are built: run 'cargo build --workspace'");
     let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
     format!(
