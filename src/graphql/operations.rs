@@ -5,9 +5,10 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
 
 /// The root fields of the schema, in order; then what is not one of them.
-pub const OPERATIONS: [&str; 87] = [
+pub const OPERATIONS: [&str; 91] = [
     "approveEnrollment",
     "auditCheckpoint",
+    "auditEventAdded",
     "auditEvents",
     "bindSecretAccount",
     "cancelRekey",
@@ -46,6 +47,7 @@ pub const OPERATIONS: [&str; 87] = [
     "issueCertificate",
     "issueCredentials",
     "lease",
+    "leaseChanged",
     "leases",
     "loginWithAppRole",
     "loginWithCertificate",
@@ -76,7 +78,9 @@ pub const OPERATIONS: [&str; 87] = [
     "rotateSecret",
     "seal",
     "sealStatus",
+    "sealStatusChanged",
     "secret",
+    "secretChanged",
     "secrets",
     "signCertificate",
     "startRekey",

@@ -34,6 +34,9 @@ const rules = {
           'AuditVerification',
           'Caller',
           'PageInfo',
+          // what a subscription tells once
+          'LeaseChange',
+          'SecretChange',
           // states, of which the server has one
           'AuditCheckpoint',
           'RekeyStatus',
