@@ -60,6 +60,7 @@ fn the_reference_names_every_key_and_its_default() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "every key there is")]
 fn everything_can_be_set_and_the_environment_and_flags_win() {
     let toml = r#"
         [listener]
@@ -175,6 +176,7 @@ fn everything_can_be_set_and_the_environment_and_flags_win() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "it is one table")]
 fn every_mistake_names_its_key_and_no_value() {
     let table: &[(&str, &str)] = &[
         ("", "storage.url"),

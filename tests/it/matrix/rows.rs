@@ -71,6 +71,7 @@ fn change(operation: &'static str, field: &'static str, query: &'static str) -> 
     Row { lister: Some(FORBIDDEN), ..row(field, query, Right::Operation(operation), NOT_FOUND) }
 }
 
+#[allow(clippy::too_many_lines, reason = "it is one table")]
 fn queries() -> Vec<Row> {
     use Right::Operation;
     vec![
