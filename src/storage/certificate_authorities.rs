@@ -2,7 +2,7 @@
 //! Those that wait for a signature from outside are in `pending_authorities.rs`.
 
 use crate::error::{Error, Result};
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::select::changed_one;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
@@ -158,7 +158,7 @@ pub async fn set_enabled(tx: &mut Tx, id: Uuid, enabled: bool, now: DateTime<Utc
 /// # Errors
 /// `CONFLICT` if the authority is gone.
 pub async fn next_revocation(tx: &mut Tx, id: Uuid) -> Result<i64> {
-    let number: Option<(i64,)> = on!(tx, c => sqlx::query_as(
+    let number: Option<(i64,)> = change!(tx, c => sqlx::query_as(
         "UPDATE certificate_authorities SET revocations = revocations + 1 WHERE id = $1 RETURNING revocations"
     ).bind(id).fetch_optional(c))?;
     changed_one(u64::from(number.is_some()))?;

@@ -224,13 +224,58 @@ pub struct ChainRow {
     pub cert_type: String,
 }
 
+/// The certificate $1 and those above it, up to a height of $2.
+macro_rules! up {
+    ($columns:literal) => {
+        concat!(
+            "WITH RECURSIVE up (id, issuer_id, revoked, valid_from, valid_until, cert_type, height) AS \
+             (SELECT id, issuer_id, revoked, valid_from, valid_until, cert_type, CAST(1 AS BIGINT) FROM certificates WHERE id = $1 \
+             UNION ALL SELECT c.id, c.issuer_id, c.revoked, c.valid_from, c.valid_until, c.cert_type, up.height + 1 \
+             FROM certificates c JOIN up ON c.id = up.issuer_id WHERE up.height < $2) \
+             SELECT id, issuer_id, revoked, valid_from, valid_until, cert_type",
+            $columns,
+            " FROM up ORDER BY height"
+        )
+    };
+}
+
 /// A certificate and those above it, nearest first, [`MAX_CHAIN`] at most: one whose last has an issuer was cut.
 pub async fn chain(tx: &mut Tx, id: Uuid) -> Result<Vec<ChainRow>> {
-    on!(tx, c => sqlx::query_as(
-        "WITH RECURSIVE up (id, issuer_id, revoked, valid_from, valid_until, cert_type, height) AS \
-         (SELECT id, issuer_id, revoked, valid_from, valid_until, cert_type, CAST(1 AS BIGINT) FROM certificates WHERE id = $1 \
-         UNION ALL SELECT c.id, c.issuer_id, c.revoked, c.valid_from, c.valid_until, c.cert_type, up.height + 1 \
-         FROM certificates c JOIN up ON c.id = up.issuer_id WHERE up.height < $2) \
-         SELECT id, issuer_id, revoked, valid_from, valid_until, cert_type FROM up ORDER BY height"
-    ).bind(id).bind(MAX_CHAIN).fetch_all(c))
+    on!(tx, c => sqlx::query_as(up!("")).bind(id).bind(MAX_CHAIN).fetch_all(c))
+}
+
+/// What a signature is decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether the authority is one, and signs.
+    pub enabled: bool,
+    /// Whether the token that asks is live.
+    pub is_live: bool,
+    /// As [`chain`].
+    pub chain: Vec<ChainRow>,
+}
+
+#[derive(FromRow)]
+struct StandingRow {
+    #[sqlx(flatten)]
+    link: ChainRow,
+    enabled: bool,
+    is_live: bool,
+}
+
+/// The state of an authority and of the token of whoever lets it sign, in one look; `None` if there is no such authority.
+pub async fn standing(
+    tx: &mut Tx,
+    authority: Uuid,
+    token: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Standing>> {
+    let rows: Vec<StandingRow> = on!(tx, c => sqlx::query_as(up!(
+        ", EXISTS (SELECT 1 FROM certificate_authorities a WHERE a.id = $1 AND a.enabled) AS enabled, \
+         EXISTS (SELECT 1 FROM tokens t WHERE t.accessor = $3 AND t.revoked_at IS NULL \
+         AND (t.expires_at IS NULL OR t.expires_at > $4)) AS is_live"
+    )).bind(authority).bind(MAX_CHAIN).bind(token).bind(now).fetch_all(c))?;
+    let Some(StandingRow { enabled, is_live, .. }) = rows.first() else { return Ok(None) };
+    let (enabled, is_live) = (*enabled, *is_live);
+    Ok(Some(Standing { enabled, is_live, chain: rows.into_iter().map(|row| row.link).collect() }))
 }

@@ -2,7 +2,7 @@
 
 use super::certificates::{CertificateRow, select};
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::select::{Arg, Select, bind_all};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow};
@@ -85,7 +85,7 @@ pub async fn notice_expiry(tx: &mut Tx, ids: &[Uuid]) -> Result<Vec<Uuid>> {
     let Select { mut text, args, .. } = update;
     text.push_str(" RETURNING id");
     let rows: Vec<(Uuid,)> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+        change!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 

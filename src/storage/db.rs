@@ -19,6 +19,8 @@ use tokio::time::Instant;
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait before trying again to connect to a database that is starting.
 const STARTING_STEP: Duration = Duration::from_millis(250);
+/// For so long an idle connection to PostgreSQL counts as good.
+const FRESH: Duration = Duration::from_secs(1);
 /// The ledger uses one at a time; start-up and partitions, the other.
 const LEDGER_CONNECTIONS: u32 = 2;
 /// How long SQLite waits for another process's lock on the file.
@@ -92,6 +94,16 @@ impl PgPools {
             PgPoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
+                // a look at a connection is a round trip: one that was good a moment ago is taken as it is
+                .test_before_acquire(false)
+                .before_acquire(|connection, seen| {
+                    Box::pin(async move {
+                        if seen.idle_for > FRESH {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
                 .connect_lazy_with(options.clone())
         };
         PgPair { writer: pool(LEDGER_CONNECTIONS), readers: pool(max_connections.max(2)) }
@@ -156,46 +168,63 @@ fn is_starting(error: &sqlx::Error) -> bool {
 }
 
 /// A transaction on either database. Dropped without [`Tx::commit`], it is rolled back.
-pub enum Tx {
+pub struct Tx {
+    pub(crate) connection: Connected,
+    touched: bool,
+}
+
+pub(crate) enum Connected {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
 
 /// Runs one sqlx expression on whichever database the transaction is of: the expression is expanded into both arms, and each is
-/// checked against its own driver. `on!(tx, conn => sqlx::query("…").bind(x).execute(conn))` is a `Result<_, Error>`.
+/// checked against its own driver. `on!(tx, conn => sqlx::query("…").bind(x).fetch_one(conn))` is a `Result<_, Error>`. For
+/// what reads; a statement that changes something and returns rows is one of [`change!`].
 macro_rules! on {
-    ($tx:expr, $conn:ident => $body:expr) => {
-        match $tx {
-            $crate::storage::db::Tx::Sqlite(tx) => {
+    ($tx:expr, $conn:ident => $body:expr) => {{
+        let tx: &mut $crate::storage::db::Tx = $tx;
+        let done = match &mut tx.connection {
+            $crate::storage::db::Connected::Sqlite(tx) => {
                 let $conn = &mut **tx;
-                $body.await.map_err($crate::error::Error::from)
+                $body.await
             }
-            $crate::storage::db::Tx::Postgres(tx) => {
+            $crate::storage::db::Connected::Postgres(tx) => {
                 let $conn = &mut **tx;
-                $body.await.map_err($crate::error::Error::from)
+                $body.await
             }
-        }
-    };
+        };
+        tx.noted(done)
+    }};
+}
+/// As [`on!`], for a statement that changes something.
+macro_rules! change {
+    ($tx:expr, $conn:ident => $body:expr) => {{
+        let tx: &mut $crate::storage::db::Tx = $tx;
+        tx.touch();
+        $crate::storage::db::on!(tx, $conn => $body)
+    }};
 }
 /// Executes one statement on whichever database the transaction is of; the number of rows it changed.
 /// `exec!(tx, sqlx::query("…").bind(x))` is a `Result<u64, Error>`.
 macro_rules! exec {
-    ($tx:expr, $query:expr) => {
-        match $tx {
-            $crate::storage::db::Tx::Sqlite(tx) => $query
-                .execute(&mut **tx)
-                .await
-                .map(|done| done.rows_affected())
-                .map_err($crate::error::Error::from),
-            $crate::storage::db::Tx::Postgres(tx) => $query
-                .execute(&mut **tx)
-                .await
-                .map(|done| done.rows_affected())
-                .map_err($crate::error::Error::from),
+    ($tx:expr, $query:expr) => {{
+        let tx: &mut $crate::storage::db::Tx = $tx;
+        let done = match &mut tx.connection {
+            $crate::storage::db::Connected::Sqlite(tx) => {
+                $query.execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+            $crate::storage::db::Connected::Postgres(tx) => {
+                $query.execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+        };
+        if !matches!(done, Ok(0)) {
+            tx.touch();
         }
-    };
+        tx.noted(done)
+    }};
 }
-pub(crate) use {exec, on};
+pub(crate) use {change, exec, on};
 
 impl Db {
     /// Opens the store; creates the SQLite file (mode 0600 by the process's umask) if it is not there.
@@ -234,10 +263,10 @@ impl Db {
     /// # Errors
     /// `UNAVAILABLE` if no connection can be had.
     pub async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pools) => Tx::Postgres(pools.writer().begin().await?),
-        })
+        Ok(Tx::new(match self {
+            Self::Sqlite { writer, .. } => Connected::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pools) => Connected::Postgres(pools.writer().begin().await?),
+        }))
     }
 
     /// A transaction for reading: one snapshot on both databases, no writer's lock.
@@ -245,12 +274,12 @@ impl Db {
     /// # Errors
     /// `UNAVAILABLE` if no connection can be had.
     pub async fn read(&self) -> Result<Tx> {
-        Ok(match self {
-            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-            Self::Postgres(pools) => Tx::Postgres(
+        Ok(Tx::new(match self {
+            Self::Sqlite { readers, .. } => Connected::Sqlite(readers.begin().await?),
+            Self::Postgres(pools) => Connected::Postgres(
                 pools.readers().begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?,
             ),
-        })
+        }))
     }
 
     /// Leaves the connections behind and makes new ones from now on: for when they hang, as they do for many minutes if the
@@ -306,14 +335,43 @@ impl Db {
 }
 
 impl Tx {
+    fn new(connection: Connected) -> Self {
+        Self { connection, touched: false }
+    }
+
     /// # Errors
     /// `UNAVAILABLE` if the database does not confirm; the transaction may or may not have happened.
     pub async fn commit(self) -> Result<()> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+        match self.connection {
+            Connected::Sqlite(tx) => tx.commit().await?,
+            Connected::Postgres(tx) => tx.commit().await?,
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// As any statement.
+    pub async fn rollback(self) -> Result<()> {
+        match self.connection {
+            Connected::Sqlite(tx) => tx.rollback().await?,
+            Connected::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
+    /// Whether a statement has changed something, or failed, since this was asked last. What follows a failed one fails too on
+    /// PostgreSQL.
+    pub fn was_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
+    }
+
+    pub(crate) fn touch(&mut self) {
+        self.touched = true;
+    }
+
+    pub(crate) fn noted<T>(&mut self, done: std::result::Result<T, sqlx::Error>) -> Result<T> {
+        self.touched |= done.is_err();
+        done.map_err(Error::from)
     }
 
     /// Sets the savepoint that the next change is undone to, and gives up the one before it: there is one at a time.
@@ -339,7 +397,7 @@ impl Tx {
 
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        matches!(self, Self::Postgres(_))
+        matches!(self.connection, Connected::Postgres(_))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What nodes tell each other about their caches: beside each generation of `audit_head`, what it changed. Only PostgreSQL has
-//! several nodes; on SQLite nothing is told, and a second process that changes the file makes the first forget everything.
+//! several nodes, and an append tells them (`audit_append.rs`); on SQLite nothing is told, and a second process that changes the file makes the first forget everything.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
 use sqlx::FromRow;
 
@@ -11,24 +11,6 @@ pub struct EffectRow {
     pub generation: i64,
     pub kind: String,
     pub key: String,
-}
-
-/// Leaves the effects of a generation for other nodes, in the transaction that makes it.
-pub async fn tell(tx: &mut Tx, generation: i64, effects: Vec<(&'static str, String)>) -> Result<()> {
-    let Tx::Postgres(tx) = tx else { return Ok(()) };
-    let (kinds, keys): (Vec<&str>, Vec<String>) = effects.into_iter().unzip();
-    // one statement for any number of rows
-    sqlx::query(
-        "INSERT INTO cache_effects (generation, kind, key) \
-         SELECT DISTINCT $1::bigint, told.kind, told.key FROM UNNEST($2::text[], $3::text[]) AS told (kind, key)",
-    )
-    .bind(generation)
-    .bind(kinds)
-    .bind(keys)
-    .execute(&mut **tx)
-    .await
-    .map(drop)
-    .map_err(Error::from)
 }
 
 /// The effects of the generations after `known` up to `store`, in order, at most `limit`.

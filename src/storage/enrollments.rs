@@ -1,7 +1,7 @@
 //! Requests for certificates that wait for an operator, and what was decided.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::Inet;
@@ -145,7 +145,7 @@ pub async fn decide(tx: &mut Tx, id: Uuid, from: &str, decision: &Decision<'_>) 
 
 /// Ends up to `limit` requests that nobody decided on in time; which, in no order.
 pub async fn expire(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>> {
-    let rows: Vec<(Uuid,)> = on!(tx, c => sqlx::query_as(
+    let rows: Vec<(Uuid,)> = change!(tx, c => sqlx::query_as(
         "UPDATE enrollments SET state = 'expired', decided_at = $1 WHERE state = 'pending' AND id IN \
          (SELECT id FROM enrollments WHERE state = 'pending' AND expires_at <= $1 ORDER BY expires_at LIMIT $2) RETURNING id"
     ).bind(now).bind(limit).fetch_all(c))?;

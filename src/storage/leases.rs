@@ -83,54 +83,99 @@ pub async fn by_key(tx: &mut Tx, actor_id: &str, key: &str) -> Result<Option<Lea
         .bind(actor_id).bind(key).fetch_optional(c))
 }
 
+/// Binds the columns of a lease in their order.
+macro_rules! bind_lease {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind($row.lease_id)
+            .bind($row.secret_id)
+            .bind(&$row.secret_path)
+            .bind($row.engine_id)
+            .bind(&$row.engine_type)
+            .bind(&$row.agent_id)
+            .bind(&$row.app_id)
+            .bind(&$row.actor_id)
+            .bind($row.token_accessor)
+            .bind(&$row.role_name)
+            .bind(&$row.state)
+            .bind($row.issued_at)
+            .bind($row.expires_at)
+            .bind($row.max_expires_at)
+            .bind($row.ttl_seconds)
+            .bind($row.renewed_count)
+            .bind($row.last_renewed_at)
+            .bind($row.max_renewals)
+            .bind($row.due_at)
+            .bind($row.revoked)
+            .bind($row.revoked_at)
+            .bind(&$row.revocation_reason)
+            .bind($row.revocation_attempts)
+            .bind(&$row.last_revocation_error)
+            .bind(&$row.credentials)
+            .bind(&$row.engine_metadata)
+            .bind(&$row.idempotency_key)
+            .bind($row.source_ip)
+            .bind(&$row.correlation_id)
+            .bind($row.claimed_by)
+    };
+}
+
+/// The lease of an issue that begins, counted at its engine and its role, in one round trip: if the token that asks is live, the
+/// engine enabled and of this version, neither has as many leases as it may, and the idempotency key is new. `false`, and nothing
+/// done: one of these is not so, or the store does not know this way.
+///
+/// # Errors
+/// `CONFLICT` if the caller has used the idempotency key for another lease.
+pub async fn begin(tx: &mut Tx, row: &LeaseRow, config_version: i64, now: DateTime<Utc>) -> Result<bool> {
+    if !tx.is_postgres() {
+        return Ok(false);
+    }
+    let (counted, inserted): (i64, i64) = on!(tx, c => bind_lease!(sqlx::query_as(BEGIN), row)
+        .bind(config_version).bind(now).fetch_one(c))?;
+    if counted > 0 {
+        tx.touch();
+    }
+    if counted != inserted {
+        return Err(used_key());
+    }
+    Ok(inserted == 1)
+}
+
+/// Who may is asked before anything is counted: what is refused has changed nothing.
+const BEGIN: &str = concat!(
+    "WITH may AS (SELECT e.id FROM engines e JOIN engine_roles r ON r.engine_id = e.id JOIN tokens t ON t.accessor = $9 \
+     WHERE e.id = $4 AND r.secret_id = $2 AND e.config_version = $31 AND e.enabled \
+     AND (e.max_leases IS NULL OR e.live_leases < e.max_leases) AND (r.max_leases IS NULL OR r.live_leases < r.max_leases) \
+     AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $32)), \
+     counted AS (UPDATE engines SET live_leases = live_leases + 1 FROM may WHERE engines.id = may.id RETURNING engines.id), \
+     counted_too AS (UPDATE engine_roles SET live_leases = live_leases + 1 FROM may WHERE secret_id = $2 RETURNING secret_id), \
+     inserted AS (INSERT INTO leases (",
+    columns!(),
+    ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
+     $25, $26, $27, $28, $29, $30 FROM may ON CONFLICT DO NOTHING RETURNING lease_id) \
+     SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM inserted)"
+);
+
 /// # Errors
 /// `CONFLICT` if the caller has used the idempotency key for another lease.
 pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
     let inserted = exec!(
         tx,
-        sqlx::query(
-            "INSERT INTO leases (lease_id, secret_id, secret_path, engine_id, engine_type, agent_id, app_id, actor_id, \
-             token_accessor, role_name, state, issued_at, expires_at, max_expires_at, ttl_seconds, renewed_count, \
-             last_renewed_at, max_renewals, due_at, revoked, revoked_at, revocation_reason, revocation_attempts, \
-             last_revocation_error, credentials, engine_metadata, idempotency_key, source_ip, correlation_id, claimed_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-             $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
+        bind_lease!(
+            sqlx::query(concat!(
+                "INSERT INTO leases (",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+                 $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
+            )),
+            row
         )
-        .bind(row.lease_id)
-        .bind(row.secret_id)
-        .bind(&row.secret_path)
-        .bind(row.engine_id)
-        .bind(&row.engine_type)
-        .bind(&row.agent_id)
-        .bind(&row.app_id)
-        .bind(&row.actor_id)
-        .bind(row.token_accessor)
-        .bind(&row.role_name)
-        .bind(&row.state)
-        .bind(row.issued_at)
-        .bind(row.expires_at)
-        .bind(row.max_expires_at)
-        .bind(row.ttl_seconds)
-        .bind(row.renewed_count)
-        .bind(row.last_renewed_at)
-        .bind(row.max_renewals)
-        .bind(row.due_at)
-        .bind(row.revoked)
-        .bind(row.revoked_at)
-        .bind(&row.revocation_reason)
-        .bind(row.revocation_attempts)
-        .bind(&row.last_revocation_error)
-        .bind(&row.credentials)
-        .bind(&row.engine_metadata)
-        .bind(&row.idempotency_key)
-        .bind(row.source_ip)
-        .bind(&row.correlation_id)
-        .bind(row.claimed_by)
     )?;
-    if inserted == 0 {
-        return Err(Error::conflict("the idempotency key was used for another lease: choose a new one"));
-    }
-    Ok(())
+    if inserted == 0 { Err(used_key()) } else { Ok(()) }
+}
+
+fn used_key() -> Error {
+    Error::conflict("the idempotency key was used for another lease: choose a new one")
 }
 
 /// Which leases a list is of.

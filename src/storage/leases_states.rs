@@ -3,7 +3,7 @@
 
 use super::leases::{LeaseRow, WITHIN, columns};
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, change, exec};
 use crate::storage::select::{Arg, Select, bind_all};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -138,7 +138,7 @@ pub async fn claim_due(
     until: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<LeaseRow>> {
-    on!(tx, c => sqlx::query_as(concat!(
+    change!(tx, c => sqlx::query_as(concat!(
         "UPDATE leases SET state = 'revoking', due_at = $3, claimed_by = $5, revocation_attempts = revocation_attempts + 1, \
          revocation_reason = COALESCE(revocation_reason, CASE WHEN state = 'issuing' THEN 'the issue did not end' ELSE 'expired' END) \
          WHERE lease_id IN (SELECT lease_id FROM leases WHERE engine_id = $1 AND due_at <= $2 ORDER BY due_at LIMIT $4) \
@@ -154,7 +154,7 @@ pub async fn claim_one(
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Option<LeaseRow>> {
-    on!(tx, c => sqlx::query_as(concat!(
+    change!(tx, c => sqlx::query_as(concat!(
         "UPDATE leases SET due_at = $3, claimed_by = $4, revocation_attempts = revocation_attempts + 1 \
          WHERE lease_id = $1 AND state = 'revoking' AND due_at <= $2 RETURNING ", columns!()
     )).bind(lease_id).bind(now).bind(until).bind(node).fetch_optional(c))
@@ -175,7 +175,7 @@ pub async fn revoked(
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Option<Revoked>> {
-    on!(tx, c => sqlx::query_as(
+    change!(tx, c => sqlx::query_as(
         "UPDATE leases SET state = 'revoked', revoked = true, revoked_at = $2, due_at = NULL, credentials = NULL, \
          revocation_reason = COALESCE($3, revocation_reason), \
          last_revocation_error = CASE WHEN $3 IS NULL THEN NULL ELSE last_revocation_error END WHERE lease_id = $1 AND NOT revoked \

@@ -6,6 +6,7 @@
 
 pub mod account_rotations;
 pub mod audit;
+mod audit_append;
 mod audit_query;
 pub mod certificate_authorities;
 pub mod certificate_roles;

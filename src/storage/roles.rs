@@ -12,8 +12,8 @@ use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 pub use crate::storage::roles_secret_ids::{
-    SecretIdRow, insert_secret_id, purge_secret_ids, remove_secret_id, secret_id_by_accessor,
-    secret_id_by_hash, secret_ids, use_secret_id,
+    SecretIdRow, insert_secret_id, presented, purge_secret_ids, remove_secret_id, secret_id_by_accessor,
+    secret_ids, use_secret_id,
 };
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -68,17 +68,6 @@ pub async fn find(tx: &mut Tx, name: &str) -> Result<Option<RoleRow>> {
 
 pub async fn by_id(tx: &mut Tx, role_id: Uuid) -> Result<Option<RoleRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE role_id = $1")).bind(role_id).fetch_optional(c))
-}
-
-/// As [`by_id`], and nobody else changes the row until the transaction ends.
-pub async fn by_id_for_update(tx: &mut Tx, role_id: Uuid) -> Result<Option<RoleRow>> {
-    // SQLite has one writer at a time, and no such clause
-    let text = if tx.is_postgres() {
-        select!(" WHERE role_id = $1 FOR UPDATE")
-    } else {
-        select!(" WHERE role_id = $1")
-    };
-    on!(tx, c => sqlx::query_as(text).bind(role_id).fetch_optional(c))
 }
 
 /// # Errors

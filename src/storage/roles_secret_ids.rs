@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
+use crate::storage::roles::RoleRow;
 use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
@@ -38,15 +39,62 @@ macro_rules! select {
     };
 }
 
-/// The SecretID of this role with this hash, expired or not; nobody else uses it until the transaction ends.
-pub async fn secret_id_by_hash(tx: &mut Tx, role_id: Uuid, hash: &[u8]) -> Result<Option<SecretIdRow>> {
-    // SQLite has one writer at a time, and no such clause
-    let text = if tx.is_postgres() {
-        select!(" WHERE role_id = $1 AND secret_id_hash = $2 FOR UPDATE")
-    } else {
-        select!(" WHERE role_id = $1 AND secret_id_hash = $2")
-    };
-    on!(tx, c => sqlx::query_as(text).bind(role_id).bind(hash).fetch_optional(c))
+/// A role, and which of its SecretIDs was presented.
+#[derive(FromRow)]
+struct Presented {
+    #[sqlx(flatten)]
+    role: RoleRow,
+    accessor: Option<Uuid>,
+    secret_id_hash: Option<Vec<u8>>,
+    uses_left: Option<i64>,
+    expires_at: Option<DateTime<Utc>>,
+    secret_id_cidr_list: Option<TextArray>,
+    secret_id_metadata: Option<Json<Value>>,
+    secret_id_created_by: Option<String>,
+    secret_id_created_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+}
+
+/// The role with this id, and its SecretID with this hash, expired or not: in one look, so that a role that there is not takes as
+/// long as one that there is.
+pub async fn presented(
+    tx: &mut Tx,
+    role_id: Uuid,
+    hash: Option<&[u8]>,
+) -> Result<Option<(RoleRow, Option<SecretIdRow>)>> {
+    let found: Option<Presented> = on!(tx, c => sqlx::query_as(
+        "SELECT r.role_id, r.role_name, r.policies, r.token_policies, r.ttl_seconds, r.max_ttl_seconds, r.bind_secret_id, \
+         r.secret_id_num_uses, r.secret_id_ttl_seconds, r.bound_cidr_list, r.token_bound_cidr_list, r.token_num_uses, \
+         r.token_period_seconds, r.entity_type, r.enabled, r.description, r.metadata, r.created_at, r.updated_at, \
+         s.accessor, s.secret_id_hash, s.uses_left, s.expires_at, s.bound_cidr_list AS secret_id_cidr_list, \
+         s.metadata AS secret_id_metadata, s.created_by AS secret_id_created_by, s.created_at AS secret_id_created_at, \
+         s.last_used_at FROM roles r LEFT JOIN role_secret_ids s ON s.role_id = r.role_id AND s.secret_id_hash = $2 \
+         WHERE r.role_id = $1"
+    ).bind(role_id).bind(hash).fetch_optional(c))?;
+    Ok(found.map(Presented::split))
+}
+
+impl Presented {
+    fn split(self) -> (RoleRow, Option<SecretIdRow>) {
+        let role_id = self.role.role_id;
+        let found = (self.accessor, self.secret_id_hash, self.secret_id_created_at);
+        let (Some(accessor), Some(secret_id_hash), Some(created_at)) = found else {
+            return (self.role, None);
+        };
+        let row = SecretIdRow {
+            accessor,
+            role_id,
+            secret_id_hash,
+            uses_left: self.uses_left,
+            expires_at: self.expires_at,
+            bound_cidr_list: self.secret_id_cidr_list.unwrap_or_default(),
+            metadata: self.secret_id_metadata.unwrap_or_default(),
+            created_by: self.secret_id_created_by,
+            created_at,
+            last_used_at: self.last_used_at,
+        };
+        (self.role, Some(row))
+    }
 }
 
 pub async fn secret_id_by_accessor(tx: &mut Tx, accessor: Uuid) -> Result<Option<SecretIdRow>> {

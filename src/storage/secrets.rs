@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use crate::storage::page::VersionPage;
 pub use crate::storage::secrets_versions::{
-    REMEMBERED, VersionInfo, VersionRow, destroy, insert_version, prune, prune_next, replace_sealed,
+    REMEMBERED, VersionInfo, VersionRow, add_version, destroy, insert_version, prune, replace_sealed,
     sealed_under_older_key, set_deleted, these_versions, version, versions,
 };
 

@@ -1,7 +1,7 @@
 //! Tokens: hashes, never the tokens themselves.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
 use crate::storage::types::TextArray;
@@ -151,7 +151,7 @@ pub async fn revoke_tree(
     now: DateTime<Utc>,
     reason: &str,
 ) -> Result<Vec<RevokedToken>> {
-    on!(tx, c => sqlx::query_as(revoke!("accessor = $1")).bind(accessor).bind(now).bind(reason).fetch_all(c))
+    change!(tx, c => sqlx::query_as(revoke!("accessor = $1")).bind(accessor).bind(now).bind(reason).fetch_all(c))
 }
 
 /// Revokes the tokens of a role and all their descendants; those that were not revoked before, in no order.
@@ -161,7 +161,7 @@ pub async fn revoke_of_role(
     now: DateTime<Utc>,
     reason: &str,
 ) -> Result<Vec<RevokedToken>> {
-    on!(tx, c => sqlx::query_as(revoke!("role_id = $1")).bind(role_id).bind(now).bind(reason).fetch_all(c))
+    change!(tx, c => sqlx::query_as(revoke!("role_id = $1")).bind(role_id).bind(now).bind(reason).fetch_all(c))
 }
 
 /// Revokes the tokens that were got with a certificate or with one below it, and all their descendants; those that were not
@@ -172,7 +172,7 @@ pub async fn revoke_of_certificate(
     now: DateTime<Utc>,
     reason: &str,
 ) -> Result<Vec<RevokedToken>> {
-    on!(tx, c => sqlx::query_as(revoke!(
+    change!(tx, c => sqlx::query_as(revoke!(
         "certificate_id IN (WITH RECURSIVE below (id) AS (SELECT id FROM certificates WHERE id = $1 \
          UNION SELECT c.id FROM certificates c JOIN below ON c.issuer_id = below.id) SELECT id FROM below)"
     )).bind(certificate_id).bind(now).bind(reason).fetch_all(c))

@@ -1,5 +1,6 @@
 //! Making an account.
 
+use crate::config::TlsMode;
 use crate::engine::{EXCLUSIVELY, PostgresEngine};
 use crate::failure::{Failure, Result as StepResult, repeat};
 use crate::link::Link;
@@ -91,10 +92,12 @@ impl PostgresEngine {
         let (config, database) = (self.config(), self.database(role));
         let host = if config.host.contains(':') { format!("[{}]", config.host) } else { config.host.clone() };
         let url = format!(
-            "postgresql://{name}:{}@{host}:{}/{}",
+            "postgresql://{name}:{}@{host}:{}/{}{}",
             password.expose(),
             config.port,
             percent_encoded(&database),
+            // clients that are told nothing go on in the clear if somebody in between says that there is no TLS
+            if config.tls == TlsMode::Disable { "" } else { "?sslmode=require" },
         );
         json!({
             "username": name,

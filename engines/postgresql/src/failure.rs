@@ -46,6 +46,21 @@ impl From<Failure> for EngineError {
     }
 }
 
+/// The target is not encrypted, or not who it should be: the field that says what to expect, and what to do.
+fn no_tls(cause: &str) -> EngineError {
+    let (field, advice) = if cause.contains("does not support TLS") {
+        ("tls", "switch TLS on there, or say `disable` for a server on the same machine")
+    } else if cause.contains("not valid for name") {
+        ("host", "give a name that its certificate has")
+    } else if cause.contains("UnknownIssuer") {
+        ("ca_pem", "give the certificate of the authority that issued its certificate")
+    } else {
+        ("tls", "check its certificate and its settings")
+    };
+    EngineError::refused(format!("the target and the engine cannot agree on TLS: {cause}: {advice}"))
+        .at(field)
+}
+
 impl Failure {
     /// The connection was not made.
     pub(crate) fn connecting(error: &Error) -> Self {
@@ -57,7 +72,7 @@ impl Failure {
         let error = match text.as_str() {
             "error performing TLS handshake" => {
                 let cause = cause.map(ToString::to_string).unwrap_or_default();
-                EngineError::refused(format!("the target and the engine cannot agree on TLS: {cause}"))
+                no_tls(&cause)
             }
             "authentication error" => {
                 EngineError::refused("the target asks for a kind of login that the engine does not have")

@@ -38,8 +38,11 @@ fn named(text: &str) -> Option<(&str, String)> {
         .rsplit_once("`, ")
         .filter(|(_, known)| known.starts_with("there are"))
         .or_else(|| rest.split_once("`, expected "))?;
-    let known = if known.starts_with("there are") { String::new() } else { format!(": there are {known}") };
-    Some((name, format!("is not a field{known}")))
+    if known.starts_with("there are") {
+        return Some((name, "is not a field".to_owned()));
+    }
+    let known = known.strip_prefix("one of ").unwrap_or(known).replace(" or ", ", ");
+    Some((name, format!("is not a field; the fields are {known}")))
 }
 
 fn joined(path: &str, name: &str) -> String {
@@ -56,10 +59,22 @@ fn joined(path: &str, name: &str) -> String {
 fn plain(text: &str) -> String {
     match text.rsplit_once(", expected ") {
         Some((_, expected)) if text.starts_with("invalid ") || text.starts_with("unknown variant ") => {
-            format!("is not {expected}")
+            format!("is not {}", whole_number(expected).unwrap_or(expected))
         }
         _ => text.to_owned(),
     }
+}
+
+/// What serde calls by the names of Rust.
+fn whole_number(expected: &str) -> Option<&'static str> {
+    Some(match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number from 0 on",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -114,5 +129,11 @@ mod tests {
             assert!(!error.message.contains("hunter2") && !error.message.contains("70007"), "{error:?}");
         }
         assert!(parse::<Outer>(json!({ "nodes": [{ "host": "a" }], "mode": "on" })).is_ok());
+        for (json, message) in [
+            (json!({ "nodes": [{ "host": "a", "port": 70007 }] }), "is not a whole number from 0 to 65535"),
+            (json!({ "nodes": [], "hunter": 2 }), "is not a field; the fields are `nodes`, `mode`"),
+        ] {
+            assert_eq!(parse::<Outer>(json).unwrap_err().message, message);
+        }
     }
 }

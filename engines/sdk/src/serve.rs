@@ -75,7 +75,7 @@ async fn guarded(work: impl Future<Output = Result<Value>>) -> Result<Value> {
 
 fn panicked() -> EngineError {
     let place = PANICKED_AT.take().map(|place| format!(" at {place}")).unwrap_or_default();
-    EngineError::retry(format!("the engine panicked{place}"))
+    EngineError::retry(format!("the engine panicked{place}: report it to its author"))
 }
 
 /// What all calls share.

@@ -122,7 +122,7 @@ impl Secret {
         int(self.view.max_versions)
     }
 
-    /// When its value is to be renewed; null if that was never set.
+    /// When its value is to be renewed, and when it was last; null if neither was ever set.
     async fn rotation(&self) -> Option<SecretRotation> {
         self.view.rotation.as_ref().map(|rotation| SecretRotation {
             enabled: rotation.enabled,

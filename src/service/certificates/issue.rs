@@ -126,8 +126,11 @@ async fn finish(
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                tokens::require_live(tx, caller, now).await?;
-                insert(tx, &row, now).await?;
+                match row.issuer_id {
+                    Some(issuer) => issuers::require_signing_for(tx, issuer, caller, now).await?,
+                    None => tokens::require_live(tx, caller, now).await.map(drop)?,
+                }
+                store::insert(tx, &row).await?;
                 let events = bootstrap.into_iter().chain([event]).collect();
                 Ok(Change { value: (), events, effects: Vec::new() })
             })

@@ -152,9 +152,25 @@ pub async fn new_key(kind: KeyType) -> Result<SigningKey> {
 pub async fn require_signing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     let authority = store::by_id(tx, id).await?;
     if !authority.is_some_and(|row| row.enabled) {
-        return Err(Error::conflict("this authority signs nothing any more: name another one"));
+        return Err(signs_nothing());
     }
     require_standing(tx, id, now).await
+}
+
+/// In a change: the same, and that the token of whoever lets it sign is live.
+///
+/// # Errors
+/// `CONFLICT`, `UNAUTHENTICATED`.
+pub async fn require_signing_for(tx: &mut Tx, id: Uuid, token: Uuid, now: DateTime<Utc>) -> Result<()> {
+    match certificate_store::standing(tx, id, token, now).await? {
+        Some(standing) if !standing.is_live => Err(Error::unauthenticated()),
+        Some(standing) if standing.enabled => stands(&standing.chain, now),
+        _ => Err(signs_nothing()),
+    }
+}
+
+fn signs_nothing() -> Error {
+    Error::conflict("this authority signs nothing any more: name another one")
 }
 
 /// In a change: that the certificate and all above it of this installation are neither revoked nor outside their time.
@@ -162,7 +178,11 @@ pub async fn require_signing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Resul
 /// # Errors
 /// `CONFLICT`.
 pub async fn require_standing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    match super::trust::problem(&certificate_store::chain(tx, id).await?, now) {
+    stands(&certificate_store::chain(tx, id).await?, now)
+}
+
+fn stands(chain: &[certificate_store::ChainRow], now: DateTime<Utc>) -> Result<()> {
+    match super::trust::problem(chain, now) {
         None => Ok(()),
         Some(problem) => Err(Error::conflict(format!("{problem}: use another authority"))),
     }

@@ -72,7 +72,7 @@ async fn disable_once(ctx: &OpContext, name: &str, revoke_leases: bool) -> Resul
                 }
                 if !revoke_leases {
                     return Err(Error::conflict(format!(
-                        "the engine has {} live leases: revoke them first, or say revokeLeases: true",
+                        "leases of the engine are live ({}): revoke them first, or say revokeLeases: true",
                         row.live_leases
                     )));
                 }

@@ -189,7 +189,10 @@ async fn insert(
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                // a revocation of the token from here on finds the lease
+                if row.idempotency_key.is_none() && store::begin(tx, &row, config_version, now).await? {
+                    return Ok(Change::new(None, event, Vec::new()));
+                }
+                // step by step, which also finds why not; a revocation of the token from here on finds the lease
                 tokens::require_live(tx, row.token_accessor, now).await?;
                 if let Some(key) = &row.idempotency_key {
                     let before = store::by_key(tx, &row.actor_id, key).await?;
@@ -209,17 +212,26 @@ async fn insert(
 /// # Errors
 /// `CONFLICT` at a limit.
 async fn count(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
-    if !engine_store::count_lease(tx, row.engine_id).await? {
-        return Err(Error::conflict(
-            "the engine has as many live leases as it may, or is disabled: try again when some have ended",
-        ));
-    }
+    // of the two the one that is reached more often comes first: a refusal before anything was written costs less
     if !role_store::count_lease(tx, row.secret_id).await? {
         return Err(Error::conflict(
             "this path has as many live leases as it may: try again when some have ended",
         ));
     }
+    if !engine_store::count_lease(tx, row.engine_id).await? {
+        return Err(full(engine_store::by_id(tx, row.engine_id).await?.as_ref()));
+    }
     Ok(())
+}
+
+/// Why an engine takes no more leases.
+fn full(engine: Option<&EngineRow>) -> Error {
+    match engine {
+        Some(EngineRow { enabled: true, max_leases: Some(most), .. }) => Error::conflict(format!(
+            "the engine has {most} live leases, as many as it may: try again when some have ended"
+        )),
+        _ => Error::conflict("the engine is disabled and issues nothing at the moment"),
+    }
 }
 
 async fn carry_on(ctx: &OpContext, begun: &Begun, warnings: Vec<String>) -> Result<IssuedLease> {

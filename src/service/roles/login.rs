@@ -146,12 +146,8 @@ async fn find(tx: &mut Tx, attempted: &Attempted, key: &Key32) -> Result<Found> 
     // the hash is computed for unknown roles too, so that they take as long
     let role_id = attempted.role_id;
     let presented = attempted.secret_id.as_deref().map(|text| secret_ids::hash(key, role_id, text));
-    let role = store::by_id_for_update(tx, role_id).await?;
-    let stored = match &presented {
-        Some(hash) => store::secret_id_by_hash(tx, role_id, hash).await?,
-        None => None,
-    };
-    let Some(role) = role else { return Ok(Err(("unknown role", None))) };
+    let found = store::presented(tx, role_id, presented.as_ref().map(|hash| &hash[..])).await?;
+    let Some((role, stored)) = found else { return Ok(Err(("unknown role", None))) };
     if !role.enabled {
         return Ok(Err(("the role is disabled", Some(role))));
     }

@@ -93,7 +93,8 @@ pub(in super::super) async fn generate(
                     author,
                     hash(keys.barrier.keyring().secret_id_hmac(), role.role_id, &text),
                 )?;
-                if store::secret_id_by_hash(tx, role.role_id, &row.secret_id_hash).await?.is_some() {
+                let presented = store::presented(tx, role.role_id, Some(&row.secret_id_hash)).await?;
+                if presented.is_some_and(|(_, known)| known.is_some()) {
                     return Err(Error::conflict("the role has this SecretID already: choose another"));
                 }
                 store::insert_secret_id(tx, &row).await?;

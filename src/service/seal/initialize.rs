@@ -1,7 +1,7 @@
 //! Initialisation: the keys, the shares and the root token are made, once for a store.
 
 use super::super::context::OpContext;
-use super::super::ledger::append;
+use super::super::ledger::link;
 use super::super::tokens::NewToken;
 use super::super::{App, to_the_end};
 use super::keys::wrap_signer;
@@ -95,7 +95,7 @@ async fn initialize_now(
     };
     let (token, row) = NewToken::root(now).make(root_token)?;
     let mut tx = app.db.begin().await?;
-    let mut head = audit_store::lock_head(&mut tx).await?;
+    let from = audit_store::lock_head(&mut tx).await?;
     if store::config(&mut tx).await?.is_some() {
         return Err(initialised_already());
     }
@@ -105,8 +105,11 @@ async fn initialize_now(
     token_store::insert(&mut tx, &row).await?;
     let mut event = ctx.event(EventType::SystemInitialized, None);
     event.event_data = serde_json::json!({ "shares": config.shares, "threshold": config.threshold, "seal": config.seal_type });
-    head.generation += 1;
-    append(&mut tx, &mut head, &signer, &mut [event], app.clock.as_ref(), &mut Vec::new()).await?;
+    let mut events = [event];
+    let mut to = link(&from, &signer, &mut events, app.clock.now(), &mut Vec::new())?;
+    to.generation += 1;
+    let step = audit_store::Step { from: &from, to: &to, events: &events, told: &[] };
+    audit_store::advance(&mut tx, step).await?;
     tx.commit().await?;
     note_config(app, &config);
     if is_static && let Err(error) = open(ctx, root, &config).await {

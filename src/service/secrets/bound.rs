@@ -96,7 +96,7 @@ pub async fn store_password(
     }
     let note = event.event_data.clone();
     let writing = Writing { path, expected_version: None, keys, now, author, event };
-    append(tx, writing, row, &plain, note).await.map(Some)
+    append(tx, writing, (row, false), &plain, note).await.map(Some)
 }
 
 /// Only rotations write what an account of a target has.

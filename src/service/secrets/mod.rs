@@ -63,7 +63,8 @@ impl SecretView {
     pub(super) fn from_row(row: &SecretRow) -> Result<Self> {
         let path = SecretPath::parse(&row.secret_path)
             .map_err(|_| corrupt("secrets", "secret_path", &row.id.to_string()))?;
-        let rotation = (row.rotation_enabled || row.rotation_schedule.is_some()).then(|| Rotation {
+        let set = row.rotation_enabled || row.rotation_schedule.is_some() || row.last_rotated_at.is_some();
+        let rotation = set.then(|| Rotation {
             enabled: row.rotation_enabled,
             schedule: row.rotation_schedule.clone(),
             last_rotated_at: row.last_rotated_at,
@@ -179,7 +180,7 @@ pub(super) async fn require_for(
     Err(if Rights::of(access, path).may_know() { forbidden(operation, path) } else { absent() }.into())
 }
 
-fn forbidden(operation: Operation, path: &SecretPath) -> Error {
+pub(super) fn forbidden(operation: Operation, path: &SecretPath) -> Error {
     Error::forbidden(format!("this token may not {operation} {path}: ask for a policy that allows it"))
 }
 

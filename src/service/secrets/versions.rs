@@ -116,6 +116,10 @@ async fn rollback_once(
     Ok(view.map(|view| view.shown_to(&access)))
 }
 
+fn no_versions() -> Error {
+    Error::conflict("this is an engine's role, which has no versions: delete it with deleteEngineRole")
+}
+
 async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> {
     let access = ctx.access().await?;
     let decision = require(&access, Operation::Delete, path).await?;
@@ -127,7 +131,7 @@ async fn remove_once(ctx: &OpContext, path: &SecretPath) -> Result<(), Attempt> 
             Box::pin(async move {
                 let row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
                 if row.secret_type != "static" {
-                    return Err(Error::conflict("this is an engine's role: delete it with deleteEngineRole"));
+                    return Err(no_versions());
                 }
                 refuse_removal(tx, &row).await?;
                 store::remove(tx, row.id).await?;
@@ -175,6 +179,9 @@ async fn change_once(
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let mut row = store::find_for_update(tx, path.as_str()).await?.ok_or_else(absent)?;
+                if row.secret_type != "static" {
+                    return Err(no_versions());
+                }
                 let versions = versions.unwrap_or_else(|| vec![row.version]);
                 check_versions(tx, &row, &versions, fate).await?;
                 if !matches!(fate, Fate::Restore) && versions.contains(&row.version) {

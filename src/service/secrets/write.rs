@@ -106,8 +106,12 @@ async fn put_once(
             Box::pin(async move {
                 let before = store::find_for_update(tx, writing.path.as_str()).await?;
                 expect(before.as_ref(), writing.expected_version)?;
+                let made = before.is_none();
                 let row = before.unwrap_or_else(|| writing.fresh_secret());
-                add_version(tx, writing, row, &plain, extras, json!({})).await
+                if !made {
+                    super::bound::refuse_bound(tx, &row).await?;
+                }
+                add_version(tx, writing, (row, made), &plain, extras, json!({})).await
             })
         })
         .await?;
@@ -151,18 +155,19 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret, last: bool) -> Result<
                 merge(&mut value, change);
                 let plain = serialise(&value, limit)?;
                 let note = json!({ "patched": true });
-                add_version(tx, writing, row, &plain, Extras::default(), note).await.map(done)
+                super::bound::refuse_bound(tx, &row).await?;
+                add_version(tx, writing, (row, false), &plain, Extras::default(), note).await.map(done)
             })
         })
         .await?;
     Ok(view.map(|view| view.shown_to(&access)))
 }
 
-/// Appends a version and prunes the oldest beyond the number that is kept.
+/// Appends a version and prunes the oldest beyond the number that is kept. With the row: whether it is only made by this.
 async fn add_version(
     tx: &mut Tx,
     writing: Writing,
-    mut row: SecretRow,
+    (mut row, made): (SecretRow, bool),
     plain: &[u8],
     extras: Extras,
     note: Value,
@@ -170,7 +175,6 @@ async fn add_version(
     if row.secret_type != "static" {
         return Err(Error::conflict("a dynamic role has no value to write: change the role instead"));
     }
-    super::bound::refuse_bound(tx, &row).await?;
     if let Some(description) = extras.description {
         row.description = (!description.is_empty()).then_some(description);
     }
@@ -178,27 +182,20 @@ async fn add_version(
         row.metadata = Json(metadata);
     }
     super::settings::note_rotation(&mut row, writing.now)?;
-    append(tx, writing, row, plain, note).await
+    append(tx, writing, (row, made), plain, note).await
 }
 
 /// The part of it that rotations share.
 pub(super) async fn append(
     tx: &mut Tx,
     writing: Writing,
-    mut row: SecretRow,
+    (mut row, made): (SecretRow, bool),
     plain: &[u8],
     note: Value,
 ) -> Result<Change<SecretView>> {
     let Writing { path, keys, now, author, mut event, .. } = writing;
-    let made = row.version == 0 && store::by_id(tx, row.id).await?.is_none();
     row.version += 1;
     row.updated_at = now;
-    if made {
-        event.event_type = EventType::SecretCreated.as_str().to_owned();
-        store::insert(tx, &row).await?;
-    } else {
-        store::update(tx, &row).await?;
-    }
     let id = row.id.to_string();
     let sealed = keys.barrier.seal(&record_name(&id, row.version), plain)?;
     let version = VersionRow {
@@ -211,8 +208,13 @@ pub(super) async fn append(
         deleted_at: None,
         destroyed: false,
     };
-    store::insert_version(tx, &version).await?;
-    store::prune_next(tx, row.id, row.version, row.max_versions).await?;
+    if made {
+        event.event_type = EventType::SecretCreated.as_str().to_owned();
+        store::insert(tx, &row).await?;
+        store::insert_version(tx, &version).await?;
+    } else {
+        store::add_version(tx, &row, &version).await?;
+    }
     event.event_data = note;
     let event = about(event, &path, Some(&row), Some(row.version));
     Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))
@@ -232,7 +234,8 @@ pub(super) async fn roll_back(
     };
     let plain = serialise(&value, usize::MAX)?;
     let note = json!({ "rolled_back_to": to_version });
-    add_version(tx, writing, row, &plain, Extras::default(), note).await.map(done)
+    super::bound::refuse_bound(tx, &row).await?;
+    add_version(tx, writing, (row, false), &plain, Extras::default(), note).await.map(done)
 }
 
 fn done(change: Change<SecretView>) -> Change<Option<SecretView>> {

@@ -3,6 +3,7 @@
 mod audited;
 mod delegation;
 mod leases;
+mod ledger;
 mod secrets;
 mod verification;
 
@@ -30,8 +31,13 @@ struct Node {
 impl Node {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let store = StoreUrl::Sqlite(directory.path().join("store.db"));
+        Self::start_on(store, directory).await
+    }
+
+    async fn start_on(store: StoreUrl, directory: tempfile::TempDir) -> Self {
         let settings = Settings {
-            store: StoreUrl::Sqlite(directory.path().join("store.db")),
+            store,
             max_connections: 4,
             cluster_name: "test".to_owned(),
             static_seal: Some(Key32::generate()),

@@ -1,7 +1,8 @@
-use crate::error::Result;
+use crate::error::{ErrorCode, Result};
 use crate::model::audit::AuditEvent;
-use crate::storage::audit::{self, CheckpointRow, Head};
+use crate::storage::audit::{self, CheckpointRow, Head, Step};
 use crate::storage::db::{Db, Tx};
+use crate::storage::effects;
 use crate::storage::testing::{ODD, at, both_stores};
 use serde_json::json;
 use uuid::Uuid;
@@ -83,6 +84,14 @@ pub(super) fn bare(sequence: i64) -> AuditEvent {
     }
 }
 
+/// Appends events as they are, and moves the head to the number of the last.
+pub(super) async fn append(tx: &mut Tx, events: &[AuditEvent]) -> Result<()> {
+    let from = audit::lock_head(tx).await?;
+    let number = events.last().map_or(from.sequence_number, |event| event.sequence_number);
+    let to = Head { sequence_number: number, ..from.clone() };
+    audit::advance(tx, Step { from: &from, to: &to, events, told: &[] }).await
+}
+
 async fn appends(tx: &mut Tx, from: i64, count: i64) -> Result<Vec<AuditEvent>> {
     let events: Vec<_> = (from..from + count)
         .map(|n| match n % 4 {
@@ -91,7 +100,7 @@ async fn appends(tx: &mut Tx, from: i64, count: i64) -> Result<Vec<AuditEvent>> 
             _ => event(n),
         })
         .collect();
-    audit::append(tx, &events).await?;
+    append(tx, &events).await?;
     Ok(events)
 }
 
@@ -102,7 +111,7 @@ async fn append_and_read(db: Db) -> Result<()> {
         let next = i64::try_from(all.len()).unwrap() + 1;
         all.extend(appends(&mut tx, next, count).await?);
     }
-    audit::append(&mut tx, &[]).await?;
+    append(&mut tx, &[]).await?;
     tx.commit().await?;
     let mut tx = db.read().await?;
     assert!(audit::range(&mut tx, 1, i64::MAX, 10_000).await? == all);
@@ -118,10 +127,10 @@ async fn append_and_read(db: Db) -> Result<()> {
 async fn twice(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let first = event(1);
-    audit::append(&mut tx, std::slice::from_ref(&first)).await?;
+    append(&mut tx, std::slice::from_ref(&first)).await?;
     tx.savepoint(true).await?;
     let again = AuditEvent { event_id: Uuid::new_v4(), ..first.clone() };
-    assert!(audit::append(&mut tx, &[again]).await.is_err(), "the number is taken");
+    assert!(append(&mut tx, &[again]).await.is_err(), "the number is taken");
     tx.rollback_to_savepoint().await?;
     assert_eq!(audit::range(&mut tx, 0, 9, 9).await?, [first]);
     Ok(())
@@ -144,7 +153,8 @@ async fn head(db: Db) -> Result<()> {
         generation: 3,
         updated_at: Some(at(5)),
     };
-    audit::put_head(&mut tx, &moved).await?;
+    let step = Step { from: &start, to: &moved, events: &[], told: &[] };
+    audit::advance(&mut tx, step).await?;
     assert_eq!(audit::lock_head(&mut tx).await?, moved);
     tx.commit().await?;
 
@@ -154,10 +164,10 @@ async fn head(db: Db) -> Result<()> {
             let db = db.clone();
             tokio::spawn(async move {
                 let mut tx = db.begin().await?;
-                let mut head = audit::lock_head(&mut tx).await?;
+                let from = audit::lock_head(&mut tx).await?;
                 tokio::task::yield_now().await;
-                head.generation += 1;
-                audit::put_head(&mut tx, &head).await?;
+                let to = Head { generation: from.generation + 1, ..from.clone() };
+                audit::advance(&mut tx, Step { from: &from, to: &to, events: &[], told: &[] }).await?;
                 tx.commit().await
             })
         })
@@ -166,6 +176,44 @@ async fn head(db: Db) -> Result<()> {
         task.await.unwrap()?;
     }
     assert_eq!(audit::head(&mut db.read().await?).await?.generation, 11);
+    Ok(())
+}
+
+/// Alone in its transaction, and only from where the chain ends.
+async fn alone(db: Db) -> Result<()> {
+    let start = audit::head(&mut db.read().await?).await?;
+    let to = Head { sequence_number: 1, generation: 1, updated_at: Some(at(5)), ..start.clone() };
+    let events = [event(1)];
+    let told = [("secret", "a.b".to_owned()), ("secret", "a.b".to_owned()), ("policies", String::new())];
+    let step = Step { from: &start, to: &to, events: &events, told: &told };
+    if !audit::advances_alone(&db) {
+        assert!(!audit::advance_alone(&db, step).await?);
+        assert_eq!(audit::head(&mut db.read().await?).await?, start);
+        return Ok(());
+    }
+    assert!(audit::advance_alone(&db, step).await?);
+    let mut tx = db.read().await?;
+    assert_eq!(audit::head(&mut tx).await?, to);
+    assert!(audit::range(&mut tx, 0, 9, 9).await? == events);
+    let effects = effects::since(&mut tx, 0, 1, 9).await?;
+    let mut effects: Vec<_> = effects.iter().map(|row| (row.kind.as_str(), row.key.as_str())).collect();
+    effects.sort_unstable();
+    assert_eq!(effects, [("policies", ""), ("secret", "a.b")]);
+    drop(tx);
+
+    // from a number or a generation that is not the chain's end any more, nothing is done
+    let later = Head { sequence_number: 2, ..to.clone() };
+    let events = [event(2)];
+    for from in [&start, &Head { generation: 0, ..to.clone() }, &Head { sequence_number: 0, ..to.clone() }] {
+        let step = Step { from, to: &later, events: &events, told: &told };
+        assert!(!audit::advance_alone(&db, step).await?);
+        let mut tx = db.begin().await?;
+        assert_eq!(audit::advance(&mut tx, step).await.unwrap_err().code(), ErrorCode::Conflict);
+    }
+    let mut tx = db.read().await?;
+    assert_eq!(audit::head(&mut tx).await?, to);
+    assert_eq!(audit::range(&mut tx, 0, 9, 9).await?.len(), 1);
+    assert_eq!(effects::since(&mut tx, 0, 1, 9).await?.len(), 2);
     Ok(())
 }
 
@@ -189,6 +237,7 @@ async fn checkpoints(db: Db) -> Result<()> {
     Ok(())
 }
 
+both_stores!(audit_alone, alone);
 both_stores!(audit_append, append_and_read);
 both_stores!(audit_number_twice, twice);
 both_stores!(audit_head, head);

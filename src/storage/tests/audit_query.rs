@@ -1,4 +1,4 @@
-use super::audit::{bare, event};
+use super::audit::{append, bare, event};
 use crate::error::Result;
 use crate::model::audit::AuditEvent;
 use crate::storage::audit::{self, Filter};
@@ -26,7 +26,7 @@ async fn filters(db: Db) -> Result<()> {
     events[1].event_type = "auth.failed".into();
     events[2].event_type = "policy.created".into();
     events[4].source_ip = Some("10.0.0.9".parse().unwrap());
-    audit::append(&mut tx, &events).await?;
+    append(&mut tx, &events).await?;
 
     let all = Filter::default();
     assert_eq!(numbers(&mut tx, all.clone()).await?, [7, 6, 5, 4, 3, 2, 1]);
@@ -77,7 +77,7 @@ async fn fractions(db: Db) -> Result<()> {
     let micros = [0, 1, 10, 999, 1_000, 1_001, 500_000, 500_001, 999_999, 1_000_000];
     let events: Vec<_> =
         (1..).zip(micros).map(|(n, micros)| AuditEvent { timestamp: at(micros), ..bare(n) }).collect();
-    audit::append(&mut tx, &events).await?;
+    append(&mut tx, &events).await?;
     for (index, micros) in micros.into_iter().enumerate() {
         let from = Filter { from: Some(at(micros)), ..Filter::default() };
         assert_eq!(numbers(&mut tx, from).await?.len(), events.len() - index, "from {micros}");
@@ -90,7 +90,7 @@ async fn fractions(db: Db) -> Result<()> {
 async fn paging(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let events: Vec<_> = (1..=20).map(event).collect();
-    audit::append(&mut tx, &events).await?;
+    append(&mut tx, &events).await?;
     let denied = Filter { access_granted: Some(false), ..Filter::default() };
     let mut found = async |before, after, limit, oldest_first| -> Result<Vec<i64>> {
         let found = audit::list(&mut tx, &denied, before, after, limit, oldest_first).await?;

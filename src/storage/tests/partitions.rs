@@ -1,4 +1,4 @@
-use super::audit::{bare, event};
+use super::audit::{append, bare, event};
 use crate::error::{ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::storage::audit;
@@ -33,7 +33,7 @@ async fn months(db: Db) -> Result<()> {
     let events: Vec<_> =
         (1..).zip(times).map(|(n, text)| AuditEvent { timestamp: time(text), ..event(n) }).collect();
     let mut tx = db.begin().await?;
-    audit::append(&mut tx, &events).await?;
+    append(&mut tx, &events).await?;
     tx.commit().await?;
     let (nov, dec, feb, rest) =
         ("audit_logs_y2026m11", "audit_logs_y2026m12", "audit_logs_y2027m02", "audit_logs_default");
@@ -63,10 +63,7 @@ async fn race(db: Db) -> Result<()> {
         tokio::spawn(async move {
             for n in 1..=60 {
                 let mut tx = db.begin().await?;
-                let mut head = audit::lock_head(&mut tx).await?;
-                audit::append(&mut tx, &[bare(n)]).await?;
-                head.sequence_number = n;
-                audit::put_head(&mut tx, &head).await?;
+                append(&mut tx, &[bare(n)]).await?;
                 tx.commit().await?;
             }
             Ok::<_, crate::error::Error>(())
@@ -99,8 +96,7 @@ async fn in_the_way(db: Db) -> Result<()> {
     audit::range(&mut reader, 0, 9, 9).await?;
     assert_eq!(ensure_months(&db, now, 0).await.unwrap_err().code(), ErrorCode::Unavailable);
     let mut tx = db.begin().await?;
-    audit::lock_head(&mut tx).await?;
-    audit::append(&mut tx, &[event(1)]).await?;
+    append(&mut tx, &[event(1)]).await?;
     tx.commit().await?;
     drop(reader);
     assert_eq!(ensure_months(&db, now, 0).await?, ["audit_logs_y2026m06"]);

@@ -76,7 +76,6 @@ async fn round_trip(db: Db) -> Result<()> {
     };
     roles::update(&mut tx, &changed).await?;
     assert_eq!(roles::by_id(&mut tx, changed.role_id).await?, Some(changed.clone()));
-    assert_eq!(roles::by_id_for_update(&mut tx, changed.role_id).await?, Some(changed.clone()));
     for name in ["a", "c", "B"] {
         roles::insert(&mut tx, &role(name)).await?;
     }
@@ -109,8 +108,13 @@ async fn secret_ids(db: Db) -> Result<()> {
     for id in [&limited, &bare] {
         roles::insert_secret_id(&mut tx, id).await?;
         assert!(roles::secret_id_by_accessor(&mut tx, id.accessor).await?.unwrap() == *id);
-        assert!(roles::secret_id_by_hash(&mut tx, row.role_id, &id.secret_id_hash).await?.unwrap() == *id);
-        assert!(roles::secret_id_by_hash(&mut tx, other.role_id, &id.secret_id_hash).await?.is_none());
+        let hash = Some(id.secret_id_hash.as_slice());
+        let (its_role, found) = roles::presented(&mut tx, row.role_id, hash).await?.unwrap();
+        assert!(its_role == row && found.unwrap() == *id);
+        let (its_role, found) = roles::presented(&mut tx, other.role_id, hash).await?.unwrap();
+        assert!(its_role == other && found.is_none());
+        assert!(roles::presented(&mut tx, row.role_id, None).await?.unwrap().1.is_none());
+        assert!(roles::presented(&mut tx, Uuid::nil(), hash).await?.is_none());
     }
     // two uses, not after its end
     assert!(!roles::use_secret_id(&mut tx, limited.accessor, false, at(100)).await?);

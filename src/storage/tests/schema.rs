@@ -225,3 +225,26 @@ async fn postgres_types(db: Db) -> Result<()> {
 async fn types_and_indexes_of_postgres() {
     on_postgres(postgres_types).await;
 }
+
+/// A change that refuses is undone if it wrote anything: what writes must say so, also if it returns rows.
+#[test]
+fn statements_that_change_something_say_so() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/storage");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_file() || path.ends_with("db.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for part in text.split("on!(").skip(1) {
+            let statement = part.split("fetch_").next().unwrap();
+            seen += 1;
+            for verb in ["UPDATE ", "INSERT ", "DELETE "] {
+                let writes = statement.replace("FOR UPDATE", "").contains(verb);
+                assert!(!writes, "{}: change! instead of on!: {statement}", path.display());
+            }
+        }
+    }
+    assert!(seen > 50, "the statements were not found");
+}

@@ -120,12 +120,14 @@ async fn rewrapping(db: Db) -> Result<()> {
 async fn pruning(db: Db) -> Result<()> {
     const PUTS: i64 = secrets::REMEMBERED + 300;
     let mut tx = db.begin().await?;
-    let row = with_versions(&mut tx, "a", 10).await?;
+    let mut row = with_versions(&mut tx, "a", 10).await?;
     let other = with_versions(&mut tx, "b", 10).await?;
     let first = secrets::version(&mut tx, row.id, 10).await?.unwrap();
     for version in 11..=PUTS {
-        secrets::insert_version(&mut tx, &VersionRow { version, ..first.clone() }).await?;
-        assert_eq!(secrets::prune_next(&mut tx, row.id, version, 10).await?, 1, "{version}");
+        (row.version, row.max_versions) = (version, 10);
+        secrets::add_version(&mut tx, &row, &VersionRow { version, ..first.clone() }).await?;
+        let pruned = secrets::version(&mut tx, row.id, version - 10).await?.unwrap();
+        assert!(pruned.destroyed && pruned.encrypted_data.is_none(), "{version}");
     }
     tx.commit().await?;
     if db.is_postgres() {

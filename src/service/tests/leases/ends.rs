@@ -51,7 +51,7 @@ async fn only_what_is_active_may_be_renewed_and_only_by_right() {
     let owner = scene.may(&["issue"]).await;
     let renewer = scene.may(&["renew"]).await;
     let id = scene.lease(&owner, |_| ()).await;
-    assert_eq!(code(renew(&owner, id, None).await), ErrorCode::NotFound, "own, but at a path of another's");
+    assert_eq!(code(renew(&owner, id, None).await), ErrorCode::Forbidden, "own, but at a path of another's");
     assert_eq!(code(renew(&scene.node.caller(&["issue"]).await, id, None).await), ErrorCode::NotFound);
     assert_eq!(code(renew(&renewer, Uuid::nil(), None).await), ErrorCode::NotFound);
     assert_eq!(renew(&renewer, id, Some(0)).await.unwrap_err().field(), Some("incrementSeconds"));

@@ -1,0 +1,111 @@
+//! What a change that refuses leaves behind, whatever else is in its batch.
+
+use super::Node;
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::audit::EventType;
+use crate::service::ledger::{Attempt, Change};
+use crate::storage::audit as audit_store;
+use crate::storage::db::StoreUrl;
+use crate::storage::roles::{self, LoginFailures};
+use crate::storage::testing::{PostgresDatabase, at, shown};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a change does.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Writes,
+    RefusesAtOnce,
+    RefusesAfterWriting,
+}
+
+/// Makes a change until it is not stale, and counts how often it was.
+async fn change(node: &Node, number: usize, kind: Kind, stale: &AtomicUsize) -> Result<()> {
+    loop {
+        let app = &node.app;
+        let event = node.root.event(EventType::RoleUpdated, None);
+        let mut refusal = node.root.event(EventType::RoleDeleted, None);
+        refusal.access_granted = Some(false);
+        let attempt = app.ledger.change(app.undecided(), Some(refusal), move |tx| {
+            Box::pin(async move {
+                let row = LoginFailures {
+                    subject: format!("subject {number}"),
+                    failures: 1,
+                    last_failed_at: at(1),
+                    locked_until: None,
+                };
+                if kind != Kind::RefusesAtOnce {
+                    roles::put_failures(tx, &row).await?;
+                }
+                if kind == Kind::Writes {
+                    return Ok(Change::new((), event, Vec::new()));
+                }
+                Err(Error::conflict("refused"))
+            })
+        });
+        match attempt.await {
+            Err(Attempt::Stale) => stale.fetch_add(1, Ordering::Relaxed),
+            Err(Attempt::Failed(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        };
+    }
+}
+
+/// Many changes at once, of which some refuse as told; how often one had to be made again.
+async fn storm(node: Arc<Node>, refuses: Kind) -> usize {
+    const CHANGES: usize = 120;
+    let stale = Arc::new(AtomicUsize::new(0));
+    let kind = move |number: usize| if number % 3 == 0 { refuses } else { Kind::Writes };
+    let before = shown(audit_store::head(&mut shown(node.app.read().await)).await).sequence_number;
+    let tasks: Vec<_> = (0..CHANGES)
+        .map(|number| {
+            let (node, stale) = (Arc::clone(&node), Arc::clone(&stale));
+            tokio::spawn(async move { change(&node, number, kind(number), &stale).await })
+        })
+        .collect();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let outcome = task.await.unwrap();
+        if kind(number) == Kind::Writes {
+            shown(outcome);
+        } else {
+            assert_eq!(outcome.unwrap_err().code(), ErrorCode::Conflict);
+        }
+    }
+    let mut tx = shown(node.app.read().await);
+    for number in 0..CHANGES {
+        let row = shown(roles::failures(&mut tx, &format!("subject {number}")).await);
+        assert_eq!(row.is_some(), kind(number) == Kind::Writes, "{number}");
+    }
+    let events = shown(audit_store::range(&mut tx, before + 1, i64::MAX, 1000).await);
+    let count =
+        |event_type: EventType| events.iter().filter(|event| event.event_type == event_type.as_str()).count();
+    assert_eq!((count(EventType::RoleUpdated), count(EventType::RoleDeleted)), (80, 40), "each once");
+    assert_eq!(events.len(), CHANGES);
+    stale.load(Ordering::Relaxed)
+}
+
+async fn on(store: StoreUrl, directory: tempfile::TempDir) {
+    let node = Arc::new(Node::start_on(store, directory).await);
+    assert_eq!(storm(Arc::clone(&node), Kind::RefusesAtOnce).await, 0, "nothing was to be undone");
+    let clear = node.app.ledger.change(node.app.undecided(), None, |tx| {
+        Box::pin(async move {
+            roles::purge_failures(tx, at(2), 1000).await?;
+            Ok(Change { value: (), events: Vec::new(), effects: Vec::new() })
+        })
+    });
+    assert!(clear.await.is_ok());
+    assert!(storm(Arc::clone(&node), Kind::RefusesAfterWriting).await > 0, "a batch was undone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_leave_nothing_on_sqlite() {
+    let directory = tempfile::tempdir().unwrap();
+    on(StoreUrl::Sqlite(directory.path().join("store.db")), directory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_leave_nothing_on_postgres() {
+    let database = PostgresDatabase::create().await;
+    on(database.url.clone(), tempfile::tempdir().unwrap()).await;
+    database.drop().await;
+}
