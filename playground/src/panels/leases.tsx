@@ -3,6 +3,7 @@ import { type ApiError, asApiError } from '../api/errors';
 import { LeaseChanges, type LeaseChangesData, type LeaseFields, Leases, RevokeLease } from '../api/operations';
 import { useSession } from '../session/session';
 import { Confirm } from '../ui/confirm';
+import { ListEnd } from '../ui/list-end';
 import { Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
 import { Path } from '../ui/path';
@@ -26,10 +27,10 @@ export function LeasesPanel() {
   const [revoking, setRevoking] = useState<LeaseFields | null>(null);
   const now = useNow();
 
-  const pages = usePages<LeaseFields>(useCallback(async (after, signal) => {
+  const pages = usePages<LeaseFields>(useCallback(async (after, first, signal) => {
     const filter = { expiresBefore: new Date(Date.now() + hours * HOUR_MS).toISOString() };
-    return (await run(Leases, { filter, first: PAGE, after }, signal)).leases;
-  }, [run, hours]));
+    return (await run(Leases, { filter, first, after }, signal)).leases;
+  }, [run, hours]), PAGE);
   const change = pages.change;
   const put = useCallback((id: string, lease: LeaseFields | null) => {
     change((items) => {
@@ -40,7 +41,7 @@ export function LeasesPanel() {
   }, [change, hours]);
   const filter = useMemo(() => ({}), []);
   const onChange = useCallback(({ leaseChanged }: LeaseChangesData) => put(leaseChanged.leaseId, leaseChanged.lease), [put]);
-  const live = useLive(LeaseChanges, filter, onChange, pages.items.length <= PAGE ? pages.reload : () => undefined);
+  const live = useLive({ operation: LeaseChanges, filter, onData: onChange, look: pages.look });
 
   const leases = useMemo(() => [...pages.items].sort((a, b) => a.expiresAt.localeCompare(b.expiresAt)), [pages.items]);
   const overdue = leases.filter((lease) => isOverdue(lease, now)).length;
@@ -63,8 +64,7 @@ export function LeasesPanel() {
           </tbody>
         </table>
       </div>
-      <p className="faint" role="status">{summary(leases.length, overdue, pages.loading, pages.error !== null)}</p>
-      {pages.hasMore && <button type="button" disabled={pages.loading} onClick={pages.more}>Load more</button>}
+      <ListEnd pages={pages} summary={summary(leases.length, overdue, pages.loading, pages.error !== null)} more="Load more" />
       {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={(lease) => put(lease.leaseId, lease)} />}
     </Panel>
   );

@@ -12,24 +12,34 @@ type Secret = NonNullable<SecretDetailsData['secret']>;
 /** How long a value stays on the screen. */
 const SHOWN_MS = 30_000;
 
+type SecretDetailProps = {
+  path: string;
+  /** How often it has changed since the page was opened: with each time it is asked for again. */
+  changes: number;
+  onClose: () => void;
+};
+
 /** One secret: what is known about it, its versions, and a version's value when it is asked for. */
-export function SecretDetail({ path, onClose }: { path: string; onClose: () => void }) {
+export function SecretDetail({ path, changes, onClose }: SecretDetailProps) {
   const { run } = useSession();
   const [secret, setSecret] = useState<Secret | null | undefined>(undefined);
   const [error, setError] = useState<ApiError | null>(null);
   const back = useRef<HTMLButtonElement>(null);
 
+  useEffect(() => back.current?.focus(), []);
   useEffect(() => {
-    back.current?.focus();
     const controller = new AbortController();
     run(SecretDetails, { path }, controller.signal).then(
-      (data) => setSecret(data.secret),
+      (data) => {
+        setSecret(data.secret);
+        setError(null);
+      },
       (failure: unknown) => {
         if (!controller.signal.aborted) setError(asApiError(failure));
       },
     );
     return () => controller.abort();
-  }, [run, path]);
+  }, [run, path, changes]);
 
   return (
     <Panel title={path} actions={<button ref={back} type="button" onClick={onClose}>Back to the list</button>}>
