@@ -6,6 +6,9 @@ import type { Operation } from './operation';
 /** How a panel learns of changes. */
 export type Liveness = 'connecting' | 'live' | 'polling';
 
+const PING_MS = 20_000;
+/** A connection that broke without a word gives no pong. */
+const PONG_MS = 10_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 30_000;
 /** Without a connection for so many attempts, panels fall back to asking. */
@@ -32,18 +35,28 @@ export class Socket {
   constructor(token: string | null) {
     const url = new URL(ENDPOINT);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    let silent = 0;
     this.client = createClient({
       url: url.href,
       lazy: true,
       lazyCloseTimeout: 3_000,
-      keepAlive: 20_000,
+      keepAlive: PING_MS,
       retryAttempts: 0,
       connectionParams: token === null ? {} : { Authorization: `Bearer ${token}` },
       // errors reach each follower; nothing of them belongs on the console
       onNonLazyError: () => undefined,
       on: {
         connected: () => { this.connected = true; },
-        closed: () => { this.connected = false; },
+        closed: () => {
+          this.connected = false;
+          window.clearTimeout(silent);
+        },
+        ping: (received) => {
+          if (!received) silent = window.setTimeout(() => this.client.terminate(), PONG_MS);
+        },
+        pong: (received) => {
+          if (received) window.clearTimeout(silent);
+        },
       },
     });
   }

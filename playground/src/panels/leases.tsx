@@ -1,4 +1,4 @@
-import { useCallback, useMemo, useState } from 'react';
+import { useCallback, useMemo, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/errors';
 import { LeaseChanges, type LeaseChangesData, type LeaseFields, Leases, RevokeLease } from '../api/operations';
 import { useSession } from '../session/session';
@@ -26,6 +26,7 @@ export function LeasesPanel() {
   const [hours, setHours] = useState(24);
   const [revoking, setRevoking] = useState<LeaseFields | null>(null);
   const now = useNow();
+  const box = useRef<HTMLDivElement>(null);
 
   const pages = usePages<LeaseFields>(useCallback(async (after, first, signal) => {
     const filter = { expiresBefore: new Date(Date.now() + hours * HOUR_MS).toISOString() };
@@ -43,6 +44,13 @@ export function LeasesPanel() {
   const onChange = useCallback(({ leaseChanged }: LeaseChangesData) => put(leaseChanged.leaseId, leaseChanged.lease), [put]);
   const live = useLive({ operation: LeaseChanges, filter, onData: onChange, look: pages.look });
 
+  const revoked = (lease: LeaseFields) => {
+    put(lease.leaseId, lease);
+    setRevoking(null);
+    // the button that was pressed goes with its row
+    window.setTimeout(() => box.current?.focus());
+  };
+
   const leases = useMemo(() => [...pages.items].sort((a, b) => a.expiresAt.localeCompare(b.expiresAt)), [pages.items]);
   const overdue = leases.filter((lease) => isOverdue(lease, now)).length;
   return (
@@ -56,7 +64,7 @@ export function LeasesPanel() {
         </label>
       </div>
       {(pages.error ?? live.refused) && <Refusal error={(pages.error ?? live.refused)!} />}
-      <div className="table-box" aria-busy={pages.loading} tabIndex={0} role="region" aria-label="List of leases">
+      <div ref={box} className="table-box" aria-busy={pages.loading} tabIndex={0} role="region" aria-label="List of leases">
         <table>
           <thead><tr><th scope="col">Path</th><th scope="col">Ends in</th><th scope="col">State</th><th scope="col"><span className="hidden">Actions</span></th></tr></thead>
           <tbody>
@@ -65,7 +73,7 @@ export function LeasesPanel() {
         </table>
       </div>
       <ListEnd pages={pages} summary={summary(leases.length, overdue, pages.loading, pages.error !== null)} more="Load more" />
-      {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={(lease) => put(lease.leaseId, lease)} />}
+      {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={revoked} />}
     </Panel>
   );
 }
@@ -96,7 +104,6 @@ function RevokeDialog({ lease, onClose, onRevoked }: { lease: LeaseFields; onClo
     setError(null);
     try {
       onRevoked((await run(RevokeLease, { leaseId: lease.leaseId })).revokeLease.lease);
-      onClose();
     } catch (failure) {
       setError(asApiError(failure));
       setBusy(false);

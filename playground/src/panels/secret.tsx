@@ -44,6 +44,7 @@ export function SecretDetail({ path, changes, onClose }: SecretDetailProps) {
   return (
     <Panel title={path} actions={<button ref={back} type="button" onClick={onClose}>Back to the list</button>}>
       {error && <Refusal error={error} />}
+      {secret === undefined && !error && <p className="faint" role="status">Asking the server…</p>}
       {secret === null && <Notice tone="warning">There is no such secret, or you may not know of it.</Notice>}
       {secret && <Facts secret={secret} />}
       {secret && secret.type === 'STATIC' && <Versions secret={secret} />}
@@ -97,13 +98,27 @@ function Value({ path, version }: { path: string; version: number }) {
   const [shown, setShown] = useState<Shown | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
-  const hide = useCallback(() => setShown(null), []);
+  const reveals = useRef<HTMLButtonElement>(null);
+  const box = useRef<HTMLDivElement>(null);
+  /** Whether the focus was on what has gone. */
+  const focused = useRef(false);
+  const hide = useCallback(() => {
+    focused.current = box.current?.contains(document.activeElement) ?? false;
+    setShown(null);
+  }, []);
+  useEffect(() => {
+    if (!focused.current) return;
+    focused.current = false;
+    if (shown) box.current?.querySelector('pre')?.focus();
+    else reveals.current?.focus();
+  }, [shown]);
 
   const reveal = async () => {
     setBusy(true);
     setError(null);
     try {
       const { secret } = await run(RevealSecret, { path, version });
+      focused.current = box.current?.contains(document.activeElement) ?? false;
       setShown({ text: JSON.stringify(secret?.data ?? null, null, 2), until: Date.now() + SHOWN_MS });
     } catch (failure) {
       setError(asApiError(failure));
@@ -113,8 +128,8 @@ function Value({ path, version }: { path: string; version: number }) {
   };
 
   return (
-    <div className="value" aria-live="polite">
-      {!shown && <button type="button" disabled={busy} aria-describedby="reveal-hint" onClick={() => void reveal()}>{busy ? 'Reading…' : 'Reveal'}<span className="hidden"> version {version}</span></button>}
+    <div className="value" aria-live="polite" ref={box}>
+      {!shown && <button ref={reveals} type="button" aria-disabled={busy} aria-describedby="reveal-hint" onClick={() => (busy ? undefined : void reveal())}>{busy ? 'Reading…' : 'Reveal'}<span className="hidden"> version {version}</span></button>}
       {error && <Refusal error={error} />}
       {shown && <ShownValue shown={shown} onHide={hide} />}
     </div>
