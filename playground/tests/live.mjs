@@ -29,7 +29,7 @@ await scenario(async (page) => {
 
 /** Hands on what the server says, when it is time. */
 async function answer(route) {
-  const { operationName, variables } = route.request().postDataJSON();
+  const { operationName, variables = {} } = route.request().postDataJSON();
   const response = await route.fetch();
   if (answers.held(operationName, variables)) {
     answers.waiting += 1;
