@@ -26,7 +26,7 @@ export function LeasesPanel() {
   const [hours, setHours] = useState(24);
   const [revoking, setRevoking] = useState<LeaseFields | null>(null);
   const now = useNow();
-  const box = useRef<HTMLDivElement>(null);
+  const end = useRef<HTMLParagraphElement>(null);
 
   const pages = usePages<LeaseFields>(useCallback(async (after, first, signal) => {
     const filter = { expiresBefore: new Date(Date.now() + hours * HOUR_MS).toISOString() };
@@ -47,8 +47,8 @@ export function LeasesPanel() {
   const revoked = (lease: LeaseFields) => {
     put(lease.leaseId, lease);
     setRevoking(null);
-    // the button that was pressed goes with its row
-    window.setTimeout(() => box.current?.focus());
+    // the button that was pressed goes with its row; what is left is said here
+    window.setTimeout(() => end.current?.focus());
   };
 
   const leases = useMemo(() => [...pages.items].sort((a, b) => a.expiresAt.localeCompare(b.expiresAt)), [pages.items]);
@@ -64,7 +64,7 @@ export function LeasesPanel() {
         </label>
       </div>
       {(pages.error ?? live.refused) && <Refusal error={(pages.error ?? live.refused)!} />}
-      <div ref={box} className="table-box" aria-busy={pages.loading} tabIndex={0} role="region" aria-label="List of leases">
+      <div className="table-box" aria-busy={pages.loading} tabIndex={0} role="region" aria-label="List of leases">
         <table>
           <thead><tr><th scope="col">Path</th><th scope="col">Ends in</th><th scope="col">State</th><th scope="col"><span className="hidden">Actions</span></th></tr></thead>
           <tbody>
@@ -72,7 +72,7 @@ export function LeasesPanel() {
           </tbody>
         </table>
       </div>
-      <ListEnd pages={pages} summary={summary(leases.length, overdue, pages.loading, pages.error !== null)} more="Load more" />
+      <ListEnd pages={pages} summary={summary(leases.length, overdue, pages.loading, pages.error !== null)} more="Load more" text={end} />
       {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={revoked} />}
     </Panel>
   );

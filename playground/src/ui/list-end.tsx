@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react';
+import { type RefObject, useEffect, useRef } from 'react';
 import { MOST_SHOWN, type Shown } from '../panels/listing';
 
 type ListEndProps = {
@@ -7,11 +7,14 @@ type ListEndProps = {
   summary: string;
   /** What the button for the next page says. */
   more: string;
+  /** The paragraph with the summary, for who wants to put the focus there. */
+  text?: RefObject<HTMLParagraphElement | null>;
 };
 
 /** What stands below a list: how much of it is shown, and a button for more. */
-export function ListEnd({ pages, summary, more }: ListEndProps) {
-  const text = useRef<HTMLParagraphElement>(null);
+export function ListEnd({ pages, summary, more, text: given }: ListEndProps) {
+  const own = useRef<HTMLParagraphElement>(null);
+  const text = given ?? own;
   const button = useRef<HTMLButtonElement>(null);
   const clicked = useRef(false);
 
@@ -20,7 +23,7 @@ export function ListEnd({ pages, summary, more }: ListEndProps) {
     if (!clicked.current || pages.loadingMore) return;
     clicked.current = false;
     if (!button.current && document.activeElement === document.body) text.current?.focus();
-  }, [pages.loadingMore]);
+  }, [pages.loadingMore, text]);
 
   const ask = () => {
     if (pages.loadingMore) return;
