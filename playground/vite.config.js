@@ -20,5 +20,6 @@ export default defineConfig({
   },
   plugins: [licenses({ write: true })],
   worker: { format: 'es', plugins: () => [licenses({ write: false })] },
-  server: { proxy: { '/graphql': { target: server, ws: true, changeOrigin: true, rewriteWsOrigin: true } } },
+  // the server talks to pages of its own origin only
+  server: { proxy: { '/graphql': { target: server, ws: true, changeOrigin: true, rewriteWsOrigin: true, headers: { origin: new URL(server).origin } } } },
 });

@@ -2,31 +2,15 @@
 //   node scripts/operations.mjs           writes it
 //   node scripts/operations.mjs --check   fails if it would differ
 import { readFileSync, writeFileSync } from 'node:fs';
-import {
-  GraphQLNonNull,
-  getNamedType, isEnumType, isInputObjectType, isListType, isNonNullType, isObjectType, isScalarType,
-  parse, print, specifiedRules, typeFromAST, validate, visit,
-} from 'graphql';
+import { getNamedType, isEnumType, isInputObjectType, isListType, isNonNullType, isObjectType, isScalarType, typeFromAST } from 'graphql';
+import { loadOperations, text } from './documents.mjs';
 import { loadSchema } from './schema.mjs';
 
-const source = new URL('../src/api/operations.graphql', import.meta.url);
 const target = new URL('../src/api/operations.ts', import.meta.url);
 const SCALARS = { String: 'string', ID: 'string', Int: 'number', Float: 'number', Boolean: 'boolean', JSON: 'Json', BigInt: 'string', DateTime: 'string', SecretPath: 'string' };
 
 const schema = loadSchema();
-const document = parse(readFileSync(source, 'utf8'));
-const problems = validate(schema, document, specifiedRules);
-if (problems.length > 0) {
-  for (const problem of problems) console.error(String(problem));
-  process.exit(1);
-}
-
-const fragments = new Map();
-const operations = [];
-for (const definition of document.definitions) {
-  if (definition.kind === 'FragmentDefinition') fragments.set(definition.name.value, definition);
-  else operations.push(definition);
-}
+const { fragments, operations } = loadOperations(schema);
 /** Enums and input objects that the operations mention, by name. */
 const mentioned = new Map();
 
@@ -60,7 +44,7 @@ function selection(type, set) {
       continue;
     }
     if (item.kind !== 'Field') throw new Error('scripts/operations.mjs knows fields and named fragments only');
-    const field = item.name.value === '__schema' ? { type: new GraphQLNonNull(schema.getType('__Schema')) } : type.getFields()[item.name.value];
+    const field = type.getFields()[item.name.value];
     const inner = (named) => (isObjectType(named) ? selection(named, item.selectionSet) : leaf(named));
     fields.set((item.alias ?? item.name).value, wrap(field.type, inner));
   }
@@ -81,19 +65,6 @@ function variables(operation) {
   return parts.length > 0 ? `{ ${parts.join('; ')} }` : 'Record<string, never>';
 }
 
-/** The operation with the fragments that it needs. */
-function text(operation) {
-  const needed = new Set();
-  const collect = (node) => visit(node, { FragmentSpread: (spread) => {
-    if (needed.has(spread.name.value)) return;
-    needed.add(spread.name.value);
-    collect(fragments.get(spread.name.value));
-  } });
-  collect(operation);
-  const used = [...fragments].filter(([name]) => needed.has(name)).map(([, fragment]) => fragment);
-  return [operation, ...used].map(print).join('\n\n');
-}
-
 const lines = [
   '// Written by scripts/operations.mjs from operations.graphql and schema.graphql: change those.',
   "import type { Json, Operation } from './operation';",
@@ -106,7 +77,7 @@ for (const operation of operations) {
   const name = operation.name.value;
   lines.push(`export type ${name}Data = ${selection(schema.getRootType(operation.operation), operation.selectionSet)};`);
   lines.push(`export type ${name}Variables = ${variables(operation)};`);
-  lines.push(`export const ${name}: Operation<${name}Data, ${name}Variables> = {\n  name: '${name}',\n  text: \`${text(operation)}\`,\n};`, '');
+  lines.push(`export const ${name}: Operation<${name}Data, ${name}Variables> = {\n  name: '${name}',\n  text: \`${text(operation, fragments)}\`,\n};`, '');
 }
 for (const type of mentioned.values()) { // grows while it is walked: inputs mention others
   if (isEnumType(type)) {

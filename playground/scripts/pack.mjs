@@ -1,11 +1,13 @@
 // Turns what Vite built (build/) into what the server embeds (dist/): each file compressed with brotli, and files.rs, the
-// table that src/http/playground.rs includes.
+// table that src/http/playground.rs includes; and documents.json, the operations that the page sends.
 //   node scripts/pack.mjs           writes dist/
 //   node scripts/pack.mjs --check   fails if dist/ holds anything else than what was built
 // The check compares what is in the compressed files: versions of brotli may compress differently.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
+import { manifest } from './documents.mjs';
+import { loadSchema } from './schema.mjs';
 
 const build = new URL('../build/', import.meta.url);
 const dist = new URL('../dist/', import.meta.url);
@@ -37,6 +39,9 @@ const table = [
   '',
 ].join('\n');
 
+/** What is not compressed, by name. */
+const plain = new Map([['files.rs', table], ['documents.json', manifest(loadSchema())]]);
+
 function compress({ name, bytes }) {
   return brotliCompressSync(bytes, {
     params: {
@@ -51,10 +56,12 @@ function compress({ name, bytes }) {
 function differences() {
   const found = [];
   const there = list(dist);
-  const wanted = ['files.rs', ...files.map(({ name }) => `${name}.br`)].sort();
+  const wanted = [...plain.keys(), ...files.map(({ name }) => `${name}.br`)].sort();
   found.push(...wanted.filter((name) => !there.includes(name)).map((name) => `${name} is missing`));
   found.push(...there.filter((name) => !wanted.includes(name)).map((name) => `${name} was not built`));
-  if (there.includes('files.rs') && readFileSync(new URL('files.rs', dist), 'utf8') !== table) found.push('files.rs differs');
+  for (const [name, content] of plain) {
+    if (there.includes(name) && readFileSync(new URL(name, dist), 'utf8') !== content) found.push(`${name} differs`);
+  }
   for (const { name, bytes } of files) {
     if (there.includes(`${name}.br`) && !brotliDecompressSync(readFileSync(new URL(`${name}.br`, dist))).equals(bytes)) found.push(`${name}.br differs`);
   }
@@ -79,6 +86,6 @@ if (process.argv.includes('--check')) {
     writeFileSync(target, packed);
     total += packed.length;
   }
-  writeFileSync(new URL('files.rs', dist), table);
+  for (const [name, content] of plain) writeFileSync(new URL(name, dist), content);
   console.log(`playground/dist: ${files.length} files, ${total} bytes`);
 }

@@ -63,6 +63,8 @@ function Entrance() {
 function Pages({ theme }: { theme: 'light' | 'dark' }) {
   const page = usePage();
   const { status } = useSeal();
+  // the button that logged in is gone
+  useEffect(() => document.getElementById('main')?.focus(), []);
   useEffect(() => {
     document.title = `${PAGES.find(({ id }) => id === page)?.name} · SecretHub`;
     return () => {

@@ -1,7 +1,7 @@
 // What a check by machine can say about access: axe finds nothing serious on any part of the page, in both themes.
 import assert from 'node:assert/strict';
 import axe from 'axe-core';
-import { logIn, open, scenario } from './harness.mjs';
+import { logIn, open, scenario, until } from './harness.mjs';
 
 for (const colorScheme of ['light', 'dark']) {
   for (const viewport of [{ width: 1440, height: 900 }, { width: 400, height: 800 }]) {
@@ -12,7 +12,7 @@ for (const colorScheme of ['light', 'dark']) {
       await check(page, 'explorer');
       for (const name of ['Overview', 'Seal', 'Secrets', 'Leases', 'Audit']) {
         await open(page, name);
-        await page.waitForTimeout(500);
+        await until('the panels are filled', async () => (await page.locator('[aria-busy="true"]').count()) === 0);
         await check(page, name);
       }
       await open(page, 'Secrets');

@@ -6,7 +6,7 @@ import { chromium } from 'playwright-core';
 /** What the test that started this hands over on standard input: `url`, `token` and what its scenario needs. */
 export const given = JSON.parse(await text(process.stdin));
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 /** Opens the page in a fresh browser, runs the scenario, and looks at what went on meanwhile. */
 export async function scenario(run, { colorScheme = 'light', viewport = { width: 1440, height: 900 } } = {}) {

@@ -22,6 +22,11 @@ await scenario(async (page, seen) => {
   await revokedToken(page);
 });
 
+/** What was pressed may be gone: then the focus is on what is shown instead of it. */
+async function focused(element) {
+  await until(`the focus is on ${element}`, () => element.evaluate((node) => node === document.activeElement));
+}
+
 async function put(page, path, data) {
   const body = { query: 'mutation($input: PutSecretInput!) { putSecret(input: $input) { secret { version } } }', variables: { input: { path, data } } };
   const answer = await page.request.post(api, { data: body, headers: { Authorization: `Bearer ${given.token}` } });
@@ -34,6 +39,7 @@ async function secrets(page, seen) {
   await list.getByText('50 secrets shown, there are more.').waitFor();
   await list.getByRole('button', { name: 'Load more' }).click();
   await list.getByText('62 secrets shown.').waitFor();
+  await focused(list.getByText('62 secrets shown.'));
   await list.getByLabel('Prefix').fill('prod.app');
   await list.getByLabel('Text in path or description').fill('REDIS');
   await page.keyboard.press('Enter');
@@ -50,9 +56,11 @@ async function secrets(page, seen) {
   await secret.getByRole('button', { name: 'Reveal version 2' }).click();
   const value = secret.getByLabel('Value');
   await value.waitFor();
+  await focused(value);
   assert.deepEqual(await value.textContent(), '{\n  "big": 9007199254740993,\n  "value": "redis://new"\n}', 'digit by digit as it is stored');
   await secret.getByRole('button', { name: 'Hide' }).click();
   await value.waitFor({ state: 'detached' });
+  await focused(secret.getByRole('button', { name: 'Reveal version 2' }));
   await page.clock.install();
   await secret.getByRole('button', { name: 'Reveal version 1' }).click();
   await value.waitFor();
@@ -70,10 +78,12 @@ async function leases(page) {
   const dialog = page.getByRole('dialog', { name: 'Revoke this lease?' });
   await dialog.getByRole('button', { name: 'Cancel' }).click();
   await dialog.waitFor({ state: 'detached' });
+  await focused(row.getByRole('button', { name: /^Revoke/ }));
   await row.getByRole('button', { name: /^Revoke/ }).click();
   await dialog.getByRole('button', { name: 'Revoke', exact: true }).click();
   await dialog.waitFor({ state: 'detached' });
   await row.waitFor({ state: 'detached' });
+  await focused(list.getByText('No lease that you may see ends in that time.'));
 }
 
 async function audit(page) {

@@ -49,6 +49,9 @@ pub async fn run(args: ServerCommand) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::of_settings(&error))?;
     node::report_hardening(hardening);
     node::report_store(&config.storage.url);
+    for problem in persisted.left_out() {
+        tracing::warn!(problem, "the limits of section graphql refuse an operation of the playground");
+    }
 
     let mut stop = std::pin::pin!(node::termination()?);
     let hangups = node::hangups()?;

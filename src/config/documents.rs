@@ -5,6 +5,7 @@ use super::whole;
 use crate::error::{Error, Result};
 use crate::graphql::guard::{DEEPEST, QueryLimits, VariableLimits};
 use crate::graphql::persisted::{Manifest, Persisted};
+use crate::http::playground;
 use std::path::Path;
 
 /// The documents that are named beforehand.
@@ -13,6 +14,8 @@ pub struct Documents {
     pub manifest: Option<Manifest>,
     /// Nothing else may run.
     pub trusted_only: bool,
+    /// The page at `/` is served, so its own documents may run as well.
+    pub playground: bool,
 }
 
 impl Documents {
@@ -21,10 +24,12 @@ impl Documents {
     /// # Errors
     /// `BAD_USER_INPUT` at `graphql.persisted_documents`, naming the first document that is not good.
     pub async fn build(&self, limits: &QueryLimits) -> Result<Persisted> {
-        match &self.manifest {
-            Some(manifest) => Persisted::build(manifest, limits, self.trusted_only).await,
-            None => Ok(Persisted::default()),
+        let Some(manifest) = &self.manifest else { return Ok(Persisted::default()) };
+        let mut persisted = Persisted::build(manifest, limits, self.trusted_only).await?;
+        if self.trusted_only && self.playground {
+            persisted.add(&Manifest::parse(playground::DOCUMENTS)?, limits).await;
         }
+        Ok(persisted)
     }
 }
 
@@ -41,7 +46,8 @@ pub(super) fn documents(source: &Source) -> Result<Documents> {
         return Err(Error::bad_input("graphql.documents", message));
     }
     let manifest = file.map(|file| Manifest::read(Path::new(file))).transpose()?;
-    Ok(Documents { manifest, trusted_only })
+    let playground = source.flag("listener.playground")?.unwrap_or(true);
+    Ok(Documents { manifest, trusted_only, playground })
 }
 
 pub(super) fn variables(source: &Source) -> Result<VariableLimits> {

@@ -6,7 +6,7 @@ mod tests;
 
 use super::documents::{Document, SHA256, hash_of};
 use super::guard::{QueryLimits, connection_page_size};
-use super::{Introspection, SchemaOptions, builder};
+use super::{ApiSchema, Introspection, SchemaOptions, builder};
 use crate::error::{Error, ErrorCode, Result};
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
 use async_graphql::{Request, ServerError, ValidationResult};
@@ -23,6 +23,8 @@ pub struct Persisted {
     by_id: HashMap<String, Arc<Document>>,
     by_text: HashMap<[u8; 32], Arc<Document>>,
     trusted_only: bool,
+    /// What is wrong with documents of the page that are not among them.
+    left_out: Vec<String>,
 }
 
 impl std::fmt::Debug for Persisted {
@@ -38,29 +40,54 @@ impl Persisted {
     /// `BAD_USER_INPUT` at `graphql.persisted_documents`, naming the document that is not good.
     pub async fn build(manifest: &Manifest, limits: &QueryLimits, trusted_only: bool) -> Result<Self> {
         let mut persisted = Self { trusted_only, ..Self::default() };
-        let schema =
-            builder(SchemaOptions { introspection: Introspection::Always }).extension(OnlyValidate).finish();
+        let schema = validator();
         for named in manifest.documents() {
-            let key: [u8; 32] = Sha256::digest(named.text.as_bytes()).into();
-            if named.id.strip_prefix(SHA256).is_some_and(|hex| hash_of(hex) != Some(key)) {
-                return Err(refused(named, "its name is not the SHA-256 of its text"));
-            }
-            let document =
-                Arc::new(checked(&named.text, limits).map_err(|error| refused(named, error.message()))?);
-            let first = document.operations().first().and_then(|operation| operation.operation_name.clone());
-            let mut request = Request::new(named.text.as_str());
-            request.operation_name = first;
-            let found = schema.execute(request).await.errors;
-            if let Some(problem) = found.iter().find(|error| error.message != VALID) {
-                return Err(refused(named, &problem.message));
-            }
-            match persisted.by_id.entry(named.id.clone()) {
-                Entry::Occupied(_) => return Err(refused(named, "another document has the same name")),
-                Entry::Vacant(free) => free.insert(Arc::clone(&document)),
-            };
-            persisted.by_text.insert(key, document);
+            persisted.take(named, &schema, limits).await?;
         }
         Ok(persisted)
+    }
+
+    /// Takes up the documents of the server's own page besides. Those that the limits do not let through could not run
+    /// anyway, and are left out.
+    pub async fn add(&mut self, page: &Manifest, limits: &QueryLimits) {
+        let schema = validator();
+        for named in page.documents() {
+            // the operator may have named it as well
+            if self.by_text.contains_key(&key_of(&named.text)) {
+                continue;
+            }
+            if let Err(error) = self.take(named, &schema, limits).await {
+                self.left_out.push(error.message().to_owned());
+            }
+        }
+    }
+
+    /// What is wrong with each document of the page that was left out.
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    async fn take(&mut self, named: &Named, schema: &ApiSchema, limits: &QueryLimits) -> Result<()> {
+        let key = key_of(&named.text);
+        if named.id.strip_prefix(SHA256).is_some_and(|hex| hash_of(hex) != Some(key)) {
+            return Err(refused(named, "its name is not the SHA-256 of its text"));
+        }
+        let document =
+            Arc::new(checked(&named.text, limits).map_err(|error| refused(named, error.message()))?);
+        let first = document.operations().first().and_then(|operation| operation.operation_name.clone());
+        let mut request = Request::new(named.text.as_str());
+        request.operation_name = first;
+        let found = schema.execute(request).await.errors;
+        if let Some(problem) = found.iter().find(|error| error.message != VALID) {
+            return Err(refused(named, &problem.message));
+        }
+        match self.by_id.entry(named.id.clone()) {
+            Entry::Occupied(_) => return Err(refused(named, "another document has the same name")),
+            Entry::Vacant(free) => free.insert(Arc::clone(&document)),
+        };
+        self.by_text.insert(key, document);
+        Ok(())
     }
 
     pub(super) fn by_id(&self, id: &str) -> Option<Arc<Document>> {
@@ -93,6 +120,15 @@ impl Persisted {
         };
         Error::new(ErrorCode::PersistedQueryNotFound, message)
     }
+}
+
+fn key_of(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// A schema that says whether documents are valid, and executes nothing.
+fn validator() -> ApiSchema {
+    builder(SchemaOptions { introspection: Introspection::Always }).extension(OnlyValidate).finish()
 }
 
 /// Whether a document may run whatever variables come with it; those are measured with each request.

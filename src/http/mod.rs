@@ -18,7 +18,7 @@ mod patience;
 mod per_address;
 mod pki;
 pub mod places;
-mod playground;
+pub mod playground;
 pub mod respond;
 pub mod router;
 pub mod server;

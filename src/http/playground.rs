@@ -23,6 +23,9 @@ const fn file(path: &'static str, content_type: &'static str, packed: &'static [
 
 const FILES: &[File] = &include!("../../playground/dist/files.rs");
 
+/// The operations that the page sends, by the hashes of their texts: a manifest of persisted documents.
+pub const DOCUMENTS: &[u8] = include_bytes!("../../playground/dist/documents.json");
+
 /// The same files for clients that cannot read brotli, each unpacked when it is first asked for.
 static PLAIN: [OnceLock<Bytes>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
 

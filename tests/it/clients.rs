@@ -1,9 +1,11 @@
-//! The clients of `playground/examples` against a server: they log in, read, list, and know a refusal by its code.
+//! The clients of `playground/examples` against a server: they log in, read, list, know a refusal by its code, and follow
+//! changes across a restart of the server.
 
 use crate::support::{Server, Store};
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Lines, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/examples").join(name)
@@ -17,9 +19,48 @@ fn well(output: Output) -> String {
     said
 }
 
-/// Makes a role that may read, and runs a client as it.
+/// A client that runs: what it prints, line by line.
+struct Client {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    fn start(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// Waits for the next line; none if it ended well.
+    async fn next(&mut self) -> Option<Value> {
+        tokio::task::block_in_place(|| match self.lines.next() {
+            Some(line) => {
+                let line = line.unwrap();
+                assert!(!line.contains("not-to-be-printed"), "{line}");
+                Some(serde_json::from_str(&line).unwrap())
+            }
+            None => {
+                let status = self.process.wait().unwrap();
+                let mut errors = String::new();
+                self.process.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+                assert!(status.success(), "{status} {errors}");
+                None
+            }
+        })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Makes a role that may read, and runs a client as it, which follows two changes: one before and one after a restart.
 async fn run(mut client: Command) {
-    let server = Server::dev(Store::Sqlite).await;
+    let mut server = Server::unsealed(Store::Sqlite).await;
     for n in 1..=5 {
         server.put(&server.root, &format!("app.s{n}"), json!({"password": "not-to-be-printed"})).await.ok();
     }
@@ -28,20 +69,31 @@ async fn run(mut client: Command) {
     let role_id = server.create_role("app", json!({"policies": ["reads"]})).await;
     let (secret_id, _) = server.generate_secret_id("app", json!({})).await;
     client
-        .args(["app.s3", "app"])
+        .args(["app.s3", "app", "2"])
         .env("SECRETHUB_ADDR", server.address())
         .env("SECRETHUB_ROLE_ID", role_id)
         .env("SECRETHUB_SECRET_ID", secret_id);
-    let said = well(tokio::task::spawn_blocking(move || client.output().unwrap()).await.unwrap());
-    assert!(!said.contains("not-to-be-printed"), "{said}");
-    let found: Value = serde_json::from_str(&said).unwrap();
+    let mut client = Client::start(client);
     assert_eq!(
-        found,
-        json!({
+        client.next().await,
+        Some(json!({
             "policies": ["reads"], "keys": ["password"], "version": 1, "write": "FORBIDDEN",
             "paths": ["app.s1", "app.s2", "app.s3", "app.s4", "app.s5"],
-        })
+        }))
     );
+    // it may not know of this one
+    server.put(&server.root, "other", json!({"password": "not-to-be-printed"})).await.ok();
+    server.put(&server.root, "app.s1", json!({"password": "not-to-be-printed"})).await.ok();
+    assert_eq!(client.next().await, Some(json!({"path": "app.s1", "kind": "UPDATED", "version": 2})));
+    server.restart().await;
+    server.unseal().await;
+    server.put(&server.root, "app.new", json!({"password": "not-to-be-printed"})).await.ok();
+    assert_eq!(client.next().await, Some(json!({"path": "app.new", "kind": "CREATED", "version": 1})));
+    assert_eq!(client.next().await, None);
+    // it logged out
+    let open = "{ tokens(first: 10) { nodes { entity } } }";
+    let tokens = server.as_root(open, json!({})).await.ok();
+    assert!(!tokens.to_string().contains("role:app"), "{tokens}");
 }
 
 /// The types are generated anew, so an operation that does not fit the schema does not compile.

@@ -122,6 +122,19 @@ async fn what_is_pushed_is_shown_and_a_broken_socket_is_taken_up_again() {
     scenario("live", &server, json!({ "token": server.root })).await;
 }
 
+/// With a manifest that names none of the page's operations.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_panels_work_where_only_trusted_documents_run() {
+    let mut server = server().await;
+    put_secrets(&server).await;
+    let manifest = server.folder.path().join("documents.json");
+    std::fs::write(&manifest, json!({ "me": "{ me { displayName } }" }).to_string()).unwrap();
+    server.options.config =
+        format!("[graphql]\ndocuments = \"trusted-only\"\npersisted_documents = {manifest:?}\n");
+    server.restart().await;
+    scenario("trusted", &server, json!({ "token": server.root })).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn axe_finds_nothing_serious() {
     let server = server().await;

@@ -77,19 +77,6 @@ fragment CallerFields on Caller {
 }`,
 };
 
-export type LiveFieldsData = { __schema: { subscriptionType: { name: string | null } | null } };
-export type LiveFieldsVariables = Record<string, never>;
-export const LiveFields: Operation<LiveFieldsData, LiveFieldsVariables> = {
-  name: 'LiveFields',
-  text: `query LiveFields {
-  __schema {
-    subscriptionType {
-      name
-    }
-  }
-}`,
-};
-
 export type LoginWithAppRoleData = { loginWithAppRole: { token: string | null; warnings: string[] } };
 export type LoginWithAppRoleVariables = { roleId: string; secretId?: string | null };
 export const LoginWithAppRole: Operation<LoginWithAppRoleData, LoginWithAppRoleVariables> = {
@@ -303,6 +290,17 @@ export const VerifyAudit: Operation<VerifyAuditData, VerifyAuditVariables> = {
     checked
     firstBadSequence
     problem
+  }
+}`,
+};
+
+export type CheckpointData = { auditCheckpoint: { cursor: string } };
+export type CheckpointVariables = Record<string, never>;
+export const Checkpoint: Operation<CheckpointData, CheckpointVariables> = {
+  name: 'Checkpoint',
+  text: `query Checkpoint {
+  auditCheckpoint {
+    cursor
   }
 }`,
 };

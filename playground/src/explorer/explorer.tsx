@@ -11,9 +11,10 @@ import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL } from 'graphiql';
 import { type DocumentNode, parse } from 'graphql';
 import { useEffect, useMemo, useState } from 'react';
-import { ApiError } from '../api/errors';
+import { ApiError, reported } from '../api/errors';
 import { ENDPOINT, post } from '../api/http';
 import { type Session, useSession } from '../session/session';
+import { Notice, sentence } from '../ui/notice';
 import { EXAMPLES } from './examples';
 import { EXAMPLES_PLUGIN } from './examples-plugin';
 import { memoryStorage } from './memory-storage';
@@ -29,34 +30,45 @@ const SCALARS = {
   DateTime: { type: 'string' as const },
   BigInt: { type: 'string' as const },
 };
-const NO_SUBSCRIPTIONS = 'This server has no subscriptions, or the token is good for a counted number of requests.';
+/** How GraphiQL names its question for the schema. */
+const INTROSPECTION = 'IntrospectionQuery';
+const NO_SUBSCRIPTIONS = 'A subscription stays open, and this token is good for a counted number of requests: log in with another.';
 
 /** GraphiQL with the caller's token, which it never sees. */
 export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
   const { session } = useSession();
   const [storage] = useState(memoryStorage);
-  const fetcher = useMemo(() => (session ? fetcherFor(session) : null), [session]);
+  const [unread, setUnread] = useState<ApiError | null>(null);
+  const fetcher = useMemo(() => (session ? fetcherFor(session, setUnread) : null), [session]);
   if (!fetcher) return null;
   return (
-    <GraphiQL
-      fetcher={fetcher}
-      storage={storage}
-      plugins={PLUGINS}
-      {...(window.innerWidth < 900 ? {} : { visiblePlugin: EXAMPLES_PLUGIN })}
-      defaultTabs={FIRST_TABS}
-      shouldPersistHeaders={false}
-      showPersistHeadersSettings={false}
-      defaultEditorToolsVisibility="variables"
-      customScalarSchemas={SCALARS}
-      inputValueDeprecation
-      schemaDescription
-      forcedTheme={theme}
-      defaultTheme={theme}
-    >
-      <GraphiQL.Logo><></></GraphiQL.Logo>
-      <Legible />
-      <Announcement />
-    </GraphiQL>
+    <>
+      {unread && (
+        <Notice tone="warning">
+          The server does not show its schema, so there is neither completion nor documentation here. It
+          says: {sentence(unread.message)} <code>{unread.code}</code>
+        </Notice>
+      )}
+      <GraphiQL
+        fetcher={fetcher}
+        storage={storage}
+        plugins={PLUGINS}
+        {...(window.innerWidth < 900 ? {} : { visiblePlugin: EXAMPLES_PLUGIN })}
+        defaultTabs={FIRST_TABS}
+        shouldPersistHeaders={false}
+        showPersistHeadersSettings={false}
+        defaultEditorToolsVisibility="variables"
+        customScalarSchemas={SCALARS}
+        inputValueDeprecation
+        schemaDescription
+        forcedTheme={theme}
+        defaultTheme={theme}
+      >
+        <GraphiQL.Logo><></></GraphiQL.Logo>
+        <Legible />
+        <Announcement />
+      </GraphiQL>
+    </>
   );
 }
 
@@ -90,7 +102,7 @@ function Announcement() {
   return <p className="hidden" role="status">{isFetching ? 'Running…' : ran ? 'The answer is in the result window.' : ''}</p>;
 }
 
-function fetcherFor(session: Session): Fetcher {
+function fetcherFor(session: Session, onSchema: (refused: ApiError | null) => void): Fetcher {
   const send = createGraphiQLFetcher({
     url: ENDPOINT,
     enableIncrementalDelivery: false,
@@ -103,11 +115,23 @@ function fetcherFor(session: Session): Fetcher {
       definition.kind === 'OperationDefinition' && definition.operation === 'subscription'
       && (name === undefined || definition.name?.value === name));
     if (subscribes && !session.socket) throw new ApiError('UNAVAILABLE', NO_SUBSCRIPTIONS);
-    return send(
+    const answer = send(
       { ...params, ...(name === undefined ? { operationName: undefined } : { operationName: name }) } as typeof params,
       { ...options, ...(document ? { documentAST: document } : {}) },
     );
+    if (name === INTROSPECTION) void refusalOf(answer).then(onSchema);
+    return answer;
   };
+}
+
+/** What says nothing of the schema: a question that failed, and a server that is sealed, as is read elsewhere. */
+const PASSING = new Set(['SEALED', 'UNAVAILABLE', 'RATE_LIMITED', 'UNAUTHENTICATED']);
+
+/** Why the schema is not given, if it is not. */
+async function refusalOf(answer: unknown): Promise<ApiError | null> {
+  const { errors = [] } = await Promise.resolve(answer as { errors?: unknown[] }).catch(() => ({ errors: [] }));
+  const refusal = errors.length > 0 ? reported(errors) : null;
+  return refusal && !PASSING.has(refusal.code) ? refusal : null;
 }
 
 /** What is run. GraphiQL reads a text some time after it was put there, and until then names an operation of the last one. */

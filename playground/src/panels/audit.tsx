@@ -2,6 +2,7 @@ import { type FormEvent, useCallback, useMemo, useState } from 'react';
 import { type ApiError, asApiError } from '../api/errors';
 import { type AuditFields, AuditEvents, type AuditFilter, AuditTail, type AuditTailData, VerifyAudit, type VerifyAuditData } from '../api/operations';
 import { useSession } from '../session/session';
+import { ListEnd } from '../ui/list-end';
 import { Notice, Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
 import { Path } from '../ui/path';
@@ -18,15 +19,15 @@ export function AuditPanel() {
   const [paused, setPaused] = useState(false);
   const verification = useVerification();
 
-  const pages = usePages<AuditFields>(useCallback(async (after, signal) => {
-    return (await run(AuditEvents, { filter, first: PAGE, after }, signal)).auditEvents;
-  }, [run, filter]));
+  const pages = usePages<AuditFields>(useCallback(async (after, first, signal) => {
+    return (await run(AuditEvents, { filter, first, after }, signal)).auditEvents;
+  }, [run, filter]), PAGE);
   const change = pages.change;
   const onEvent = useCallback(({ auditEventAdded: { node } }: AuditTailData) => {
-    change((items) => (items.some((item) => item.id === node.id) ? items : [node, ...items]));
+    change((items, hasMore) => withEvent(items, node, hasMore));
   }, [change]);
   const following = useMemo(() => ({ filter }), [filter]);
-  const live = useLive(AuditTail, following, onEvent, pages.items.length <= PAGE ? pages.reload : () => undefined, !paused);
+  const live = useLive({ operation: AuditTail, filter: following, onData: onEvent, look: pages.look, active: !paused });
 
   return (
     <Panel
@@ -48,10 +49,18 @@ export function AuditPanel() {
           <tbody>{pages.items.map((event) => <EventRow key={event.id} event={event} />)}</tbody>
         </table>
       </div>
-      {pages.items.length === 0 && !pages.loading && !pages.error && <p className="faint" role="status">No event meets this filter.</p>}
-      {pages.hasMore && <button type="button" disabled={pages.loading} onClick={pages.more}>Load older events</button>}
+      <ListEnd pages={pages} summary={pages.items.length === 0 && !pages.loading && !pages.error ? 'No event meets this filter.' : ''} more="Load older events" />
     </Panel>
   );
+}
+
+/** The events, the newest first, with this one among them. Behind the last one there may be others yet to be loaded. */
+function withEvent(items: AuditFields[], event: AuditFields, more: boolean): AuditFields[] {
+  if (items.some((item) => item.id === event.id)) return items;
+  const number = BigInt(event.sequenceNumber);
+  const at = items.findIndex((item) => BigInt(item.sequenceNumber) < number);
+  if (at < 0) return more ? items : [...items, event];
+  return [...items.slice(0, at), event, ...items.slice(at)];
 }
 
 function EventRow({ event }: { event: AuditFields }) {

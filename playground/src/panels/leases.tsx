@@ -1,8 +1,9 @@
-import { useCallback, useMemo, useState } from 'react';
+import { useCallback, useMemo, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/errors';
 import { LeaseChanges, type LeaseChangesData, type LeaseFields, Leases, RevokeLease } from '../api/operations';
 import { useSession } from '../session/session';
 import { Confirm } from '../ui/confirm';
+import { ListEnd } from '../ui/list-end';
 import { Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
 import { Path } from '../ui/path';
@@ -25,11 +26,12 @@ export function LeasesPanel() {
   const [hours, setHours] = useState(24);
   const [revoking, setRevoking] = useState<LeaseFields | null>(null);
   const now = useNow();
+  const end = useRef<HTMLParagraphElement>(null);
 
-  const pages = usePages<LeaseFields>(useCallback(async (after, signal) => {
+  const pages = usePages<LeaseFields>(useCallback(async (after, first, signal) => {
     const filter = { expiresBefore: new Date(Date.now() + hours * HOUR_MS).toISOString() };
-    return (await run(Leases, { filter, first: PAGE, after }, signal)).leases;
-  }, [run, hours]));
+    return (await run(Leases, { filter, first, after }, signal)).leases;
+  }, [run, hours]), PAGE);
   const change = pages.change;
   const put = useCallback((id: string, lease: LeaseFields | null) => {
     change((items) => {
@@ -40,7 +42,14 @@ export function LeasesPanel() {
   }, [change, hours]);
   const filter = useMemo(() => ({}), []);
   const onChange = useCallback(({ leaseChanged }: LeaseChangesData) => put(leaseChanged.leaseId, leaseChanged.lease), [put]);
-  const live = useLive(LeaseChanges, filter, onChange, pages.items.length <= PAGE ? pages.reload : () => undefined);
+  const live = useLive({ operation: LeaseChanges, filter, onData: onChange, look: pages.look });
+
+  const revoked = (lease: LeaseFields) => {
+    put(lease.leaseId, lease);
+    setRevoking(null);
+    // the button that was pressed goes with its row; what is left is said here
+    window.setTimeout(() => end.current?.focus());
+  };
 
   const leases = useMemo(() => [...pages.items].sort((a, b) => a.expiresAt.localeCompare(b.expiresAt)), [pages.items]);
   const overdue = leases.filter((lease) => isOverdue(lease, now)).length;
@@ -63,9 +72,8 @@ export function LeasesPanel() {
           </tbody>
         </table>
       </div>
-      <p className="faint" role="status">{summary(leases.length, overdue, pages.loading, pages.error !== null)}</p>
-      {pages.hasMore && <button type="button" disabled={pages.loading} onClick={pages.more}>Load more</button>}
-      {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={(lease) => put(lease.leaseId, lease)} />}
+      <ListEnd pages={pages} summary={summary(leases.length, overdue, pages.loading, pages.error !== null)} more="Load more" text={end} />
+      {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={revoked} />}
     </Panel>
   );
 }
@@ -96,7 +104,6 @@ function RevokeDialog({ lease, onClose, onRevoked }: { lease: LeaseFields; onClo
     setError(null);
     try {
       onRevoked((await run(RevokeLease, { leaseId: lease.leaseId })).revokeLease.lease);
-      onClose();
     } catch (failure) {
       setError(asApiError(failure));
       setBusy(false);

@@ -12,28 +12,39 @@ type Secret = NonNullable<SecretDetailsData['secret']>;
 /** How long a value stays on the screen. */
 const SHOWN_MS = 30_000;
 
+type SecretDetailProps = {
+  path: string;
+  /** How often it has changed since the page was opened: with each time it is asked for again. */
+  changes: number;
+  onClose: () => void;
+};
+
 /** One secret: what is known about it, its versions, and a version's value when it is asked for. */
-export function SecretDetail({ path, onClose }: { path: string; onClose: () => void }) {
+export function SecretDetail({ path, changes, onClose }: SecretDetailProps) {
   const { run } = useSession();
   const [secret, setSecret] = useState<Secret | null | undefined>(undefined);
   const [error, setError] = useState<ApiError | null>(null);
   const back = useRef<HTMLButtonElement>(null);
 
+  useEffect(() => back.current?.focus(), []);
   useEffect(() => {
-    back.current?.focus();
     const controller = new AbortController();
     run(SecretDetails, { path }, controller.signal).then(
-      (data) => setSecret(data.secret),
+      (data) => {
+        setSecret(data.secret);
+        setError(null);
+      },
       (failure: unknown) => {
         if (!controller.signal.aborted) setError(asApiError(failure));
       },
     );
     return () => controller.abort();
-  }, [run, path]);
+  }, [run, path, changes]);
 
   return (
     <Panel title={path} actions={<button ref={back} type="button" onClick={onClose}>Back to the list</button>}>
       {error && <Refusal error={error} />}
+      {secret === undefined && !error && <p className="faint" role="status">Asking the server…</p>}
       {secret === null && <Notice tone="warning">There is no such secret, or you may not know of it.</Notice>}
       {secret && <Facts secret={secret} />}
       {secret && secret.type === 'STATIC' && <Versions secret={secret} />}
@@ -87,13 +98,27 @@ function Value({ path, version }: { path: string; version: number }) {
   const [shown, setShown] = useState<Shown | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [busy, setBusy] = useState(false);
-  const hide = useCallback(() => setShown(null), []);
+  const reveals = useRef<HTMLButtonElement>(null);
+  const box = useRef<HTMLDivElement>(null);
+  /** Whether the focus was on what has gone. */
+  const focused = useRef(false);
+  const hide = useCallback(() => {
+    focused.current = box.current?.contains(document.activeElement) ?? false;
+    setShown(null);
+  }, []);
+  useEffect(() => {
+    if (!focused.current) return;
+    focused.current = false;
+    if (shown) box.current?.querySelector('pre')?.focus();
+    else reveals.current?.focus();
+  }, [shown]);
 
   const reveal = async () => {
     setBusy(true);
     setError(null);
     try {
       const { secret } = await run(RevealSecret, { path, version });
+      focused.current = box.current?.contains(document.activeElement) ?? false;
       setShown({ text: JSON.stringify(secret?.data ?? null, null, 2), until: Date.now() + SHOWN_MS });
     } catch (failure) {
       setError(asApiError(failure));
@@ -103,8 +128,8 @@ function Value({ path, version }: { path: string; version: number }) {
   };
 
   return (
-    <div className="value" aria-live="polite">
-      {!shown && <button type="button" disabled={busy} aria-describedby="reveal-hint" onClick={() => void reveal()}>{busy ? 'Reading…' : 'Reveal'}<span className="hidden"> version {version}</span></button>}
+    <div className="value" aria-live="polite" ref={box}>
+      {!shown && <button ref={reveals} type="button" aria-disabled={busy} aria-describedby="reveal-hint" onClick={() => (busy ? undefined : void reveal())}>{busy ? 'Reading…' : 'Reveal'}<span className="hidden"> version {version}</span></button>}
       {error && <Refusal error={error} />}
       {shown && <ShownValue shown={shown} onHide={hide} />}
     </div>

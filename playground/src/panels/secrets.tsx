@@ -1,6 +1,7 @@
 import { type FormEvent, useCallback, useMemo, useRef, useState } from 'react';
 import { SecretChanges, type SecretChangesData, type SecretFields, Secrets } from '../api/operations';
 import { useSession } from '../session/session';
+import { ListEnd } from '../ui/list-end';
 import { Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
 import { Path } from '../ui/path';
@@ -22,23 +23,31 @@ export function SecretsPanel() {
   const left = useRef<string | null>(null);
   const prefix = search.prefix === '' ? null : search.prefix;
 
-  const pages = usePages<SecretFields>(useCallback(async (after, signal) => {
-    const variables = { prefix, search: search.search === '' ? null : search.search, first: PAGE, after };
+  const pages = usePages<SecretFields>(useCallback(async (after, first, signal) => {
+    const variables = { prefix, search: search.search === '' ? null : search.search, first, after };
     return (await run(Secrets, variables, signal)).secrets;
-  }, [run, prefix, search.search]));
+  }, [run, prefix, search.search]), PAGE);
 
   const [changed, setChanged] = useState<ReadonlyMap<string, number>>(new Map());
   const filter = useMemo(() => ({ prefix }), [prefix]);
   const onChange = useCallback(({ secretChanged: { path, secret } }: SecretChangesData) => {
     setChanged((before) => new Map(before).set(path, (before.get(path) ?? 0) + 1));
     const shown = secret !== null && matches(secret, search.search);
-    pages.change((items) => withSecret(items, path, shown ? secret : null, pages.hasMore));
-  }, [pages.change, pages.hasMore, search.search]);
-  const live = useLive(SecretChanges, filter, onChange, opened === null && pages.items.length <= PAGE ? pages.reload : () => undefined);
+    pages.change((items, hasMore) => withSecret(items, path, shown ? secret : null, hasMore));
+  }, [pages.change, search.search]);
+  /** A look that was left out, since what it would have shown was not to be seen. */
+  const missed = useRef(false);
+  const look = () => {
+    missed.current = opened !== null;
+    if (opened === null) pages.look();
+  };
+  const live = useLive({ operation: SecretChanges, filter, onData: onChange, look });
 
   const close = () => {
     left.current = opened;
     setOpened(null);
+    if (missed.current) pages.look();
+    missed.current = false;
   };
   const focusAgain = (path: string) => (button: HTMLButtonElement | null) => {
     if (!button || left.current !== path) return;
@@ -47,7 +56,7 @@ export function SecretsPanel() {
   };
 
   if (opened !== null) {
-    return <SecretDetail key={`${opened}:${changed.get(opened) ?? 0}`} path={opened} onClose={close} />;
+    return <SecretDetail key={opened} path={opened} changes={changed.get(opened) ?? 0} onClose={close} />;
   }
   return (
     <Panel title="Secrets" live={live} pollingNote="Each look is recorded." actions={<button type="button" onClick={pages.reload}>Refresh</button>}>
@@ -71,8 +80,7 @@ export function SecretsPanel() {
           </tbody>
         </table>
       </div>
-      <p className="faint" role="status">{summary(pages.items.length, pages.loading, pages.error !== null, pages.hasMore)}</p>
-      {pages.hasMore && <button type="button" disabled={pages.loading} onClick={pages.more}>Load more</button>}
+      <ListEnd pages={pages} summary={summary(pages.items.length, pages.loading, pages.error !== null, pages.hasMore || pages.full)} more="Load more" />
     </Panel>
   );
 }

@@ -28,7 +28,8 @@ export function SealProvider({ children }: { children: ReactNode }) {
   const ask = useCallback(() => {
     execute(Seal, {}, null).then((data) => set(data.sealStatus), (failure: unknown) => setError(asApiError(failure)));
   }, [set]);
-  const live = useLive(SealChanges, NOTHING, useCallback((data: SealChangesData) => set(data.sealStatusChanged), [set]), ask);
+  const onData = useCallback((data: SealChangesData) => set(data.sealStatusChanged), [set]);
+  const live = useLive({ operation: SealChanges, filter: NOTHING, onData, look: ask, tellsState: true });
 
   useEffect(ask, [ask]);
   const pushed = live.liveness === 'live' || live.liveness === 'polling';

@@ -2,7 +2,7 @@ import { createContext, type ReactNode, useCallback, useContext, useEffect, useM
 import { ApiError, asApiError } from '../api/errors';
 import { execute } from '../api/http';
 import type { Operation } from '../api/operation';
-import { type CallerFields, LiveFields, LoginWithAppRole, Me, RevokeOwnToken } from '../api/operations';
+import { type CallerFields, LoginWithAppRole, Me, RevokeOwnToken } from '../api/operations';
 import { Socket } from '../api/socket';
 import { forgetToken, keepToken, keptToken } from './store';
 
@@ -10,7 +10,7 @@ import { forgetToken, keepToken, keptToken } from './store';
 export type Session = {
   token: string;
   me: CallerFields;
-  /** Null if the server has no subscriptions: then panels ask now and then. */
+  /** Null if the token is good for a counted number of requests: then nothing is asked unasked. */
   socket: Socket | null;
 };
 
@@ -33,6 +33,9 @@ const Context = createContext<SessionValue | null>(null);
 /** What a timer of a browser can wait at most. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+const CLOCKS_APART_MS = 2_000;
+const ENDED = 'Your token has ended. Log in again to go on.';
+
 export function useSession(): SessionValue {
   const value = useContext(Context);
   if (!value) throw new Error('useSession outside of SessionProvider');
@@ -42,21 +45,19 @@ export function useSession(): SessionValue {
 async function open(token: string): Promise<Session> {
   const { me } = await execute(Me, {}, token);
   // each further request would use up one of those that are left
-  if (me.usesLeft !== null) return { token, me, socket: null };
-  // a server that shows no schema may have subscriptions all the same: trying is harmless
-  const live = await execute(LiveFields, {}, token).then((data) => data.__schema.subscriptionType !== null, () => true);
-  return { token, me, socket: live ? new Socket(token) : null };
+  return { token, me, socket: me.usesLeft === null ? new Socket(token) : null };
 }
 
 export function SessionProvider({ children }: { children: ReactNode }) {
   const [session, setSession] = useState<Session | null>(null);
   const [resuming, setResuming] = useState(() => keptToken() !== null);
   const [notice, setNotice] = useState<string | null>(null);
-  const token = useRef<string | null>(null);
-  token.current = session?.token ?? null;
+  const current = useRef<Session | null>(null);
+  current.current = session;
 
   const end = useCallback((why: string | null) => {
     forgetToken();
+    current.current = null; // a refusal that comes later is of a session that is over
     setNotice(why);
     setSession((before) => {
       before?.socket?.close();
@@ -77,7 +78,20 @@ export function SessionProvider({ children }: { children: ReactNode }) {
       .finally(() => setResuming(false));
   }, []);
 
-  useExpiry(session?.me.expiresAt ?? null, useCallback(() => end('Your token has ended. Log in again to go on.'), [end]));
+  const run = useCallback<SessionValue['run']>(async (operation, variables, signal) => {
+    const used = current.current;
+    try {
+      return await execute(operation, variables, used?.token ?? null, signal);
+    } catch (error) {
+      const ended = error instanceof ApiError && error.code === 'UNAUTHENTICATED' && used !== null;
+      if (ended && current.current === used) end(isOver(used) ? ENDED : 'Your token is no longer good. Log in again to go on.');
+      throw error;
+    }
+  }, [end]);
+
+  // a token that was revoked elsewhere: asking shows it
+  useEffect(() => session?.socket?.onRefusedToken(() => void run(Me, {}).catch(() => undefined)), [session, run]);
+  useExpiry(session?.me.expiresAt ?? null, useCallback(() => end(ENDED), [end]));
 
   const logIn = useCallback(async (credentials: Credentials, keep: boolean) => {
     const given = 'token' in credentials ? credentials.token : await appRoleToken(credentials);
@@ -88,19 +102,8 @@ export function SessionProvider({ children }: { children: ReactNode }) {
   }, []);
 
   const logOut = useCallback(async (revoke: boolean) => {
-    if (revoke && token.current !== null) await execute(RevokeOwnToken, {}, token.current);
+    if (revoke && current.current !== null) await execute(RevokeOwnToken, {}, current.current.token);
     end(revoke ? 'You are logged out and your token is revoked.' : 'You are logged out.');
-  }, [end]);
-
-  const run = useCallback<SessionValue['run']>(async (operation, variables, signal) => {
-    const used = token.current;
-    try {
-      return await execute(operation, variables, used, signal);
-    } catch (error) {
-      const ended = error instanceof ApiError && error.code === 'UNAUTHENTICATED' && used !== null;
-      if (ended && token.current === used) end('Your token is no longer good. Log in again to go on.');
-      throw error;
-    }
   }, [end]);
 
   const value = useMemo(
@@ -108,6 +111,11 @@ export function SessionProvider({ children }: { children: ReactNode }) {
     [session, resuming, notice, logIn, logOut, run],
   );
   return <Context value={value}>{children}</Context>;
+}
+
+/** By its time; the server's clock may be a little ahead. */
+function isOver({ me }: Session): boolean {
+  return me.expiresAt !== null && Date.parse(me.expiresAt) - Date.now() < CLOCKS_APART_MS;
 }
 
 async function appRoleToken(credentials: { roleId: string; secretId: string }): Promise<string> {

@@ -22,7 +22,7 @@ export function Refusal({ error }: { error: ApiError }) {
   );
 }
 
-function sentence(message: string): string {
+export function sentence(message: string): string {
   const text = message.charAt(0).toUpperCase() + message.slice(1);
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -51,6 +51,23 @@ async fn trusted_documents_run_by_every_name_and_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn documents_of_the_page_are_added_unless_the_limits_refuse_them() {
+    let (small, deep) = ("{ me { accessor } }", "{ secrets { nodes { versions { nodes { version } } } } }");
+    let page = json!({ format!("sha256:{}", hex(small)): small, format!("sha256:{}", hex(deep)): deep,
+                       format!("sha256:{}", hex(ME)): ME });
+    let page = Manifest::parse(page.to_string().as_bytes()).unwrap();
+    let limits = QueryLimits { max_depth: 3, ..QueryLimits::default() };
+    let mut persisted = built(json!({ "me": ME }), true).await.unwrap();
+    persisted.add(&page, &limits).await;
+    assert_eq!(persisted.left_out().len(), 1, "{:?}", persisted.left_out());
+    assert!(persisted.left_out()[0].contains(&hex(deep)));
+    let cache = cache(persisted);
+    assert_eq!(code(&cache, Asked::text(small)), None);
+    assert_eq!(code(&cache, Asked::text(ME)), None);
+    assert_eq!(code(&cache, Asked::text(deep)), Some(ErrorCode::Forbidden));
+}
+
+#[tokio::test]
 async fn beside_a_manifest_others_run_too_unless_it_says_so() {
     let cache = cache(built(json!({ "me": ME }), false).await.unwrap());
     assert_eq!(code(&cache, by_id("me")), None);

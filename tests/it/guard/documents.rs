@@ -139,6 +139,34 @@ async fn with_trusted_documents_nothing_else_runs() {
     server.restart().await;
 }
 
+/// The page's own documents are part of the program, and go with the page.
+#[tokio::test]
+async fn the_playgrounds_documents_run_as_long_as_it_is_served() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground/dist/documents.json");
+    let page: serde_json::Map<String, Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert!(page.len() > 10);
+    let folder = tempfile::tempdir().unwrap();
+    // the operator may have named one of them as well
+    let (id, text) = page.iter().next().unwrap();
+    let config = trusted_only(folder.path(), &json!({ "me": ME, "page": text, id: text }));
+    for (served, environment) in [(true, "true"), (false, "false")] {
+        let environment = vec![("SECRETHUB_LISTENER__PLAYGROUND".to_owned(), environment.to_owned())];
+        let options = Options { config: config.clone(), environment, ..Options::server() };
+        let mut server = Server::start(Store::Sqlite, options).await;
+        server.root = String::new();
+        for (id, text) in page.iter().skip(1) {
+            let by_text = post(&server, json!({ "query": text })).await;
+            assert_eq!(by_text.code() == "FORBIDDEN", !served, "{text}: {}", by_text.body);
+            let by_id = post(&server, json!({ "documentId": id })).await;
+            assert_eq!(by_id.code() == "PERSISTED_QUERY_NOT_FOUND", !served, "{text}: {}", by_id.body);
+            let altered = post(&server, json!({ "query": format!("{text} ") })).await;
+            assert_eq!(altered.code(), "FORBIDDEN", "{text}");
+        }
+        let named = post(&server, json!({ "documentId": "page" })).await;
+        assert_ne!(named.code(), "PERSISTED_QUERY_NOT_FOUND", "what the operator names runs anyway");
+    }
+}
+
 #[test]
 fn a_manifest_that_does_not_fit_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();

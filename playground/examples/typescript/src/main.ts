@@ -1,8 +1,9 @@
-// Logs in as a role, reads a secret, goes through a list page by page, and takes a refusal for what it is.
+// Logs in as a role, reads a secret, goes through a list page by page, takes a refusal for what it is, and follows changes.
 //
-//   SECRETHUB_ADDR=http://127.0.0.1:8200 SECRETHUB_ROLE_ID=... SECRETHUB_SECRET_ID=... node dist/main.js PATH PREFIX
+//   SECRETHUB_ADDR=http://127.0.0.1:8200 SECRETHUB_ROLE_ID=... SECRETHUB_SECRET_ID=... node dist/main.js PATH PREFIX [CHANGES]
 //
-// Prints what it found as JSON; of the secret only the names of its keys.
+// Prints what it found as JSON; of the secret only the names of its keys. Then as many changes as it was told to wait for, a
+// line each.
 
 import { SecretHub, SecretHubError } from './client.js'
 import { graphql } from './gql/index.js'
@@ -52,6 +53,25 @@ const WriteSecret = graphql(`
   }
 `)
 
+const Checkpoint = graphql(`
+  query Checkpoint {
+    auditCheckpoint {
+      cursor
+    }
+  }
+`)
+
+const SecretChanges = graphql(`
+  subscription SecretChanges($prefix: SecretPath!, $after: String) {
+    secretChanged(prefix: $prefix, after: $after) {
+      cursor
+      path
+      kind
+      version
+    }
+  }
+`)
+
 const LogOut = graphql(`
   mutation LogOut {
     revokeToken(input: {}) {
@@ -91,6 +111,17 @@ async function tryToWrite(hub: SecretHub, path: string, version: number): Promis
   }
 }
 
+async function printChanges(hub: SecretHub, prefix: string, after: string, wanted: number): Promise<void> {
+  let seen = 0
+  if (seen === wanted) return
+  for await (const { secretChanged } of hub.follow(SecretChanges, { prefix, after }, (event) => event.secretChanged.cursor)) {
+    const { path, kind, version } = secretChanged
+    console.log(JSON.stringify({ path, kind, version }))
+    seen += 1
+    if (seen === wanted) return
+  }
+}
+
 async function main(): Promise<void> {
   const [path, prefix] = [needed('PATH', process.argv[2]), needed('PREFIX', process.argv[3])]
   const hub = new SecretHub(process.env['SECRETHUB_ADDR'] ?? 'http://127.0.0.1:8200')
@@ -100,13 +131,16 @@ async function main(): Promise<void> {
   })
   hub.use(needed('the token', login.token ?? undefined))
 
+  // before anything is read, so that nothing is missed between reading and following
+  const { auditCheckpoint: start } = await hub.execute(Checkpoint, {})
   const { secret } = await hub.execute(ReadSecret, { path })
   if (!secret) throw new Error(`there is no secret at ${path}, or this role may not know of it`)
   const paths: string[] = []
   for await (const entry of listed(hub, prefix)) paths.push(entry.path)
   const write = await tryToWrite(hub, path, secret.version)
-  await hub.execute(LogOut, {})
   console.log(JSON.stringify({ policies: login.policies, keys: Object.keys(secret.data ?? {}), version: secret.version, paths, write }))
+  await printChanges(hub, prefix, start.cursor, Number(process.argv[4] ?? 0))
+  await hub.execute(LogOut, {})
 }
 
 await main()
