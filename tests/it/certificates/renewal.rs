@@ -6,7 +6,7 @@ use super::scene::Scene;
 use crate::support::{Store, text};
 use serde_json::{Value, json};
 
-both_stores!(renewal, enrolment);
+both_stores!(renewal, renewal_by_policy, enrolment);
 
 /// Renewal needs the old certificate on the connection, its token, and `renew` on the path of a role that renews.
 async fn renewal(store: Store) {
@@ -46,6 +46,36 @@ async fn renewal(store: Store) {
     fixed["renewable"] = json!(false);
     server.as_root(role, json!({ "input": fixed })).await.ok();
     assert_eq!(code(&with(&token)), "CONFLICT");
+}
+
+/// A policy that bounds lifetimes cuts the renewed certificate's, asked for or not.
+async fn renewal_by_policy(store: Store) {
+    let scene = Scene::tls(store).await;
+    let server = &scene.server;
+    let role =
+        "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+    let rules =
+        json!({"path": "pki.r", "certTypes": ["AGENT_CLIENT"], "allowedEntityIds": ["r*"], "ttlSeconds": 3600});
+    server.as_root(role, json!({ "input": rules })).await.ok();
+    let document = json!({"version": 1, "allowed_secrets": ["pki.r"], "allowed_operations": ["renew"],
+        "conditions": {"max_ttl": "10m"}});
+    let policy = json!({"name": "r", "document": document, "entityBindings": ["agent:r1"]});
+    let create = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { name } } }";
+    server.as_root(create, json!({ "input": policy })).await.ok();
+    let holder = scene.client("r1", json!({"role": "pki.r"})).await;
+    let token = token_of(&scene, &holder);
+    let (full, key) = files(&holder);
+    for (ttl, warned) in [("", 1), (", ttlSeconds: 1200", 1), (", ttlSeconds: 300", 0)] {
+        let asked = serde_json::to_string(&csr("/CN=r1", &[])).unwrap();
+        let renew = format!(
+            "mutation {{ renewCertificate(input: {{csrPem: {asked}{ttl}}}) {{ certificate {{ commonName }} warnings }} }}"
+        );
+        let renewed = scene.curl(Some((&full, &key)), Some(&token), &renew, &[]).unwrap();
+        let warnings = renewed["data"]["renewCertificate"]["warnings"].as_array();
+        let warnings = warnings.unwrap_or_else(|| panic!("{ttl}: {renewed}"));
+        assert_eq!(warnings.len(), warned, "{ttl}: {renewed}");
+        assert!(warnings.iter().all(|said| said.as_str().unwrap().contains("cut to 600 seconds")), "{renewed}");
+    }
 }
 
 /// A request that waits for approval; who asked for it gets its certificate there.

@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-both_stores!(by_role, of_keys_and_encodings, lifetimes, at_once);
+both_stores!(by_role, of_keys_and_encodings, lifetimes, lifetimes_by_policy, at_once);
 
 const ROLE: &str =
     "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
@@ -194,6 +194,47 @@ async fn lifetimes(store: Store) {
     scene.sign(&token, by_role).await.ok();
     let below = json!({"commonName": "Longer", "issuerSerialNumber": serial, "ttlSeconds": 86400});
     scene.new_below(below, "longer").await.unwrap_err().refused("BAD_USER_INPUT");
+}
+
+/// What a policy bounds is cut to its bound, and told.
+async fn lifetimes_by_policy(store: Store) {
+    let scene = Scene::plain(store).await;
+    web(&scene, json!({})).await;
+    let document = json!({"version": 1, "allowed_secrets": ["pki.web"], "allowed_operations": ["issue"],
+        "conditions": {"max_ttl": "10m"}});
+    scene.server.create_policy("brief", document).await;
+    let token = scene.server.token_with(&["brief"], json!({})).await;
+    let issue = "mutation($input: IssueCertificateInput!) { issueCertificate(input: $input) {
+        certificate { validFrom validUntil } warnings } }";
+    let cut = json!([
+        "the lifetime was cut to 600 seconds by the longest lifetime that the caller's policies allow"
+    ]);
+    for (asked, most, warnings) in [(Some(1200), 600, &cut), (None, 600, &cut), (Some(300), 300, &json!([]))] {
+        let mut input = json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example"});
+        if let Some(seconds) = asked {
+            input["ttlSeconds"] = json!(seconds);
+        }
+        let made = scene.server.graphql(Some(&token), issue, json!({ "input": input })).await.ok();
+        let moment = |field| -> chrono::DateTime<chrono::Utc> {
+            text(&made, &format!("/issueCertificate/certificate/{field}")).parse().unwrap()
+        };
+        // it is valid from half a minute ago
+        let seconds = (moment("validUntil") - moment("validFrom")).num_seconds();
+        assert!((most..=most + 30).contains(&seconds), "{asked:?}: {seconds}");
+        assert_eq!(&made["issueCertificate"]["warnings"], warnings, "{asked:?}");
+        input["csrPem"] = json!(csr("/CN=a.web.example", &[]));
+        let signed = scene.sign(&token, input).await.ok();
+        assert_eq!(&signed["signCertificate"]["warnings"], warnings, "{asked:?}");
+    }
+    // beside a policy without the bound there is none
+    let both = scene.server.token_with(&["brief", "web"], json!({})).await;
+    let input = json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example", "ttlSeconds": 1200});
+    let made = scene.server.graphql(Some(&both), issue, json!({ "input": input })).await.ok();
+    assert_eq!(made["issueCertificate"]["warnings"], json!([]));
+    // the role's own bound refuses
+    let mut long = asked(&csr("/CN=a.web.example", &[]));
+    long["ttlSeconds"] = json!(7201);
+    scene.sign(&token, long).await.refused("BAD_USER_INPUT");
 }
 
 /// Many at the same instant: each has a serial number of its own.
