@@ -1,13 +1,16 @@
 //! Client certificates at the listener, shown by the real `curl`.
 
-use super::outside::{Outside, openssl, request};
+use super::outside::{Outside, openssl, read, request};
 use super::scene::{Holder, Scene, curl_at};
+use crate::support::server::program;
 use crate::support::store::Database;
 use crate::support::{Options, Server, Store, text};
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-both_stores!(bound_tokens, bad_certificates, forged_headers);
+both_stores!(bound_tokens, bad_certificates, forged_headers, command_line);
 
 const ME: &str = "{ me { entity policies } }";
 /// How long a change may take to reach another node.
@@ -220,6 +223,67 @@ async fn forged_headers(store: Store) {
             "{header}"
         );
     }
+}
+
+/// Where a certificate is required, the command line shows one: to unseal, too.
+async fn command_line(store: Store) {
+    let mut server = Server::start(store, Options { tls: true, ..Options::server() }).await;
+    server.initialize().await;
+    server.unseal().await;
+    let mut scene = Scene::on(server).await;
+    scene.until_trusted().await;
+    let (full, key) = files(&scene.client("operator", json!({})).await);
+    let place = scene.place().to_owned();
+    let path = |name: &str| place.join(name).display().to_string();
+    // while it is sealed the server has no certificate of its authority, and shows this one
+    let own = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem -days 2 -subj /CN=localhost \
+        -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1";
+    openssl(&place, &own.split_whitespace().collect::<Vec<_>>());
+    scene.write("trusted.pem", &[scene.pem("own"), scene.pem("root")].concat());
+    let listener = [
+        ("TLS_CERT", path("own.pem")),
+        ("TLS_KEY", path("own.key")),
+        ("CLIENT_CERTIFICATES", "required".to_owned()),
+    ];
+    let variable = |(name, value)| (format!("SECRETHUB_LISTENER__{name}"), value);
+    scene.server.options.environment = listener.map(variable).into();
+    let shown = [read(&place, &full), read(&place, &key)].concat();
+    scene.server.http = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .identity(reqwest::Identity::from_pem(shown.as_bytes()).unwrap())
+        .build()
+        .unwrap();
+    scene.server.restart().await;
+    let address = scene.server.address();
+    let run = |shown: &[(&str, String)], command: &str, input: &str| {
+        let mut child = Command::new(program())
+            .args(["operator", command])
+            .env("SECRETHUB_ADDR", &address)
+            .env("SECRETHUB_CACERT", path("trusted.pem"))
+            .envs(shown.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+        let ended = child.wait_with_output().unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (code, said) = run(&[], "status", "");
+    assert!(code == Some(1) && said.contains("asks for a client certificate"), "{said}");
+    let both = [("SECRETHUB_CLIENT_CERT", path(&full)), ("SECRETHUB_CLIENT_KEY", path(&key))];
+    let (code, said) = run(&both[..1], "status", "");
+    assert!(code == Some(2) && said.contains("both or neither"), "{said}");
+    let (code, said) = run(&both, "status", "");
+    assert_eq!(code, Some(3), "it is sealed: {said}");
+    for share in &scene.server.shares[..2] {
+        let (code, said) = run(&both, "unseal", &format!("{share}\n"));
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let (code, said) = run(&both, "status", "");
+    assert_eq!(code, Some(0), "{said}");
 }
 
 /// What is revoked on one node ends tokens and logins on the other.
