@@ -34,7 +34,7 @@ const MOST_PENDING: usize = 100;
 /// Takes over an authority with its key. Needs the area `certificates`.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` at `certificatePem`, `privateKeyPem` or `chainPem`; `CONFLICT` if it is there already.
+/// `BAD_USER_INPUT` at `certificatePem`, `privateKeyPem` or `chainPem`; `CONFLICT` if it, or one of its serial number, is there already.
 pub async fn import(ctx: &OpContext, input: &ImportInput) -> Result<CertificateView> {
     settle!(async {
         let access = ctx.access().await?;
@@ -95,7 +95,7 @@ pub async fn request_intermediate(ctx: &OpContext, input: &AuthorityInput) -> Re
 /// Completes [`request_intermediate`] with the certificate that the outside authority has signed.
 ///
 /// # Errors
-/// `NOT_FOUND` for the id, `BAD_USER_INPUT` at `certificatePem` or `chainPem`.
+/// `NOT_FOUND` for the id, `BAD_USER_INPUT` at `certificatePem` or `chainPem`, `CONFLICT` if one of its serial number is there already.
 pub async fn complete_intermediate(
     ctx: &OpContext,
     id: Uuid,
