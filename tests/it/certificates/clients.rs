@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-both_stores!(bound_tokens, bad_certificates, forged_headers, command_line);
+both_stores!(bound_tokens, administrators, bad_certificates, forged_headers, command_line);
 
 const ME: &str = "{ me { entity policies } }";
 /// How long a change may take to reach another node.
@@ -109,6 +109,26 @@ async fn bound_tokens(store: Store) {
     assert!(with(&mine, &token).is_none(), "a connection with a revoked certificate is served");
     assert_eq!(code(&scene.curl(None, Some(&token), read, &[]).unwrap()), "UNAUTHENTICATED");
     assert!(scene.login(&one).is_none() && scene.login(&two).is_some());
+}
+
+/// A policy that is bound to an administrator is in force for every certificate of that one, and for nobody else's.
+async fn administrators(store: Store) {
+    let scene = Scene::tls(store).await;
+    let document = json!({"version": 1, "administers": ["audit"]});
+    let policy = json!({"name": "auditors", "document": document, "entityBindings": ["admin:alice"]});
+    let create = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { entityBindings } } }";
+    let made = scene.server.as_root(create, json!({ "input": policy })).await.ok();
+    assert_eq!(made["createPolicy"]["policy"]["entityBindings"], json!(["admin:alice"]));
+    let alice = scene.client("alice", json!({"certType": "ADMIN_CLIENT"})).await;
+    let bob = scene.client("bob", json!({"certType": "ADMIN_CLIENT"})).await;
+    let agent = scene.client("agent", json!({"entityId": "alice"})).await;
+    let events = "{ auditEvents(first: 1) { nodes { eventType } } }";
+    for (holder, refusal) in [(alice, ""), (bob, "FORBIDDEN"), (agent, "FORBIDDEN")] {
+        let token = token_of(&scene, &holder);
+        let (full, key) = files(&holder);
+        let answer = scene.curl(Some((&full, &key)), Some(&token), events, &[]).unwrap();
+        assert_eq!(code(&answer), refusal, "{}: {answer}", holder.name);
+    }
 }
 
 /// Expired, not yet valid, of another authority, without a record, below a revoked authority, of a server: each is refused for its
