@@ -149,8 +149,9 @@ async fn found(app: &App, wish: &CertificateWish) -> Result<(Option<RoleState>, 
     Ok((Some(role), issuer))
 }
 
-/// Whom the certificate is bound to. By a role without a list of entities, the caller itself; policies that are bound to another
-/// entity are given away with it, so they must be the caller's to give.
+/// Whom the certificate is bound to. By a role without a list of entities, the caller itself. With another entity the policies that are
+/// bound to it are given away: areas of administration must be the caller's to give, what it may do with secrets need not be, since
+/// whoever administers `certificates` or made the role has allowed it.
 async fn entity(
     access: &Access,
     wish: &CertificateWish,
