@@ -80,7 +80,11 @@ pub async fn plan(
             entity_id: entity_id.as_deref(),
             own_entity_id: own,
         };
-        role.rules.allows(&asked).map_err(|broken| Error::bad_input(broken.field, broken.message))?;
+        role.rules.allows(&asked).map_err(|broken| {
+            // the kind of a CSR's key is asked for by the CSR
+            let field = if csr.is_some() && broken.field == "keyType" { "csrPem" } else { broken.field };
+            Error::bad_input(field, broken.message)
+        })?;
     }
     let granted = lifetime(access, wish, role.as_ref(), &signer)?;
     let ttl = granted.seconds;

@@ -119,7 +119,7 @@ async fn ends(store: Store) {
     };
     let moved = format!(
         "UPDATE pending_authorities SET created_at = '{}' WHERE {abandoned}",
-        long_ago.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+        long_ago.to_rfc3339()
     );
     assert_eq!(sql.run(&moved).await, 1);
     let metrics = scene.server.http.get(format!("{}/metrics", scene.server.address())).send().await.unwrap();

@@ -95,7 +95,8 @@ async fn of_keys_and_encodings(store: Store) {
         let (key, file) = (format!("{name}.key"), format!("{name}.csr"));
         openssl(place, &["req", "-new", "-key", &key, "-subj", "/CN=a.web.example", "-out", &file]);
         let reply = scene.sign(&token, asked(&read(place, &file))).await;
-        assert_eq!(reply.code(), Some("BAD_USER_INPUT"), "{name}: {}", reply.body);
+        let field = Some("input.csrPem");
+        assert_eq!((reply.code(), reply.field()), (Some("BAD_USER_INPUT"), field), "{name}: {}", reply.body);
     }
     let good = request(place, "good", "/CN=a.web.example", &[]);
     for (what, pem) in odd(&scene, &good) {
