@@ -125,6 +125,15 @@ async fn enrolment(store: Store) {
     );
     server.as_root(&deny(&ids[1]), json!({})).await.ok();
     server.as_root(&approve(&ids[1]), json!({})).await.refused("CONFLICT");
+    // the role has become stricter meanwhile
+    let late = scene.sign(token, input.clone()).await.ok();
+    let mut strict = rules.clone();
+    strict["keyTypes"] = json!(["RSA_2048"]);
+    server.as_root(role, json!({ "input": strict })).await.ok();
+    let approved = approve(text(&late, "/signCertificate/enrollment/enrollmentId"));
+    let approved = server.as_root(&approved, json!({})).await;
+    approved.refused("BAD_USER_INPUT");
+    assert_eq!(approved.field(), Some("input.enrollmentId"), "{}", approved.body);
     let seen = server.graphql(Some(token), &look(&ids[0]), json!({})).await.ok();
     assert_eq!(
         seen["enrollment"],
