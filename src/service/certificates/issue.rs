@@ -144,7 +144,7 @@ async fn finish(
 /// In a change: the certificate, if its authority still signs.
 pub async fn insert(tx: &mut Tx, row: &CertificateRow, now: DateTime<Utc>) -> Result<()> {
     if let Some(issuer) = row.issuer_id {
-        issuers::require_signing(tx, issuer, now).await?;
+        issuers::require_signing(tx, issuer, row.role_path.is_some(), now).await?;
     }
     store::insert(tx, row).await
 }

@@ -145,16 +145,31 @@ pub async fn new_key(kind: KeyType) -> Result<SigningKey> {
     made
 }
 
-/// In a change: that the authority signs, and neither it nor one above it was revoked or has ended.
+/// In a change: that the authority signs, and neither it nor one above it was revoked or has ended. Who asks by a role cannot name
+/// another one.
 ///
 /// # Errors
 /// `CONFLICT`.
-pub async fn require_signing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub async fn require_signing(tx: &mut Tx, id: Uuid, by_role: bool, now: DateTime<Utc>) -> Result<()> {
+    let remedy = if by_role {
+        "whoever administers 'certificates' must give the role another one, or make another one the default"
+    } else {
+        "name another one, or make another one the default"
+    };
     let authority = store::by_id(tx, id).await?;
     if !authority.is_some_and(|row| row.enabled) {
-        return Err(Error::conflict("this authority signs nothing any more: name another one"));
+        return Err(Error::conflict(format!("the authority is disabled and signs nothing any more: {remedy}")));
     }
-    require_standing(tx, id, now).await
+    match problem(tx, id, now).await? {
+        None => Ok(()),
+        Some(problem) => Err(Error::conflict(format!("{problem}, so it signs nothing any more: {remedy}"))),
+    }
+}
+
+/// What is wrong with an authority's certificate, or one above it.
+async fn problem(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<Option<String>> {
+    let problem = super::trust::problem(&certificate_store::chain(tx, id).await?, now);
+    Ok(problem.map(|problem| problem.replace("the certificate", "the authority's certificate")))
 }
 
 /// In a change: that the certificate and all above it of this installation are neither revoked nor outside their time.
@@ -162,7 +177,7 @@ pub async fn require_signing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Resul
 /// # Errors
 /// `CONFLICT`.
 pub async fn require_standing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    match super::trust::problem(&certificate_store::chain(tx, id).await?, now) {
+    match problem(tx, id, now).await? {
         None => Ok(()),
         Some(problem) => Err(Error::conflict(format!("{problem}: use another authority"))),
     }

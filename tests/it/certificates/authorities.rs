@@ -67,7 +67,19 @@ async fn rotation(store: Store) {
         .refused("CONFLICT");
     scene.server.as_root(update, json!({"input": {"serialNumber": old, "enabled": false}})).await.ok();
     let named = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[]), "issuerSerialNumber": old});
-    scene.sign(&scene.server.root, named).await.refused("CONFLICT");
+    let reply = scene.sign(&scene.server.root, named).await;
+    reply.refused("CONFLICT");
+    assert!(reply.message().contains("name another one"), "{}", reply.body);
+    // who asks by a role cannot name one
+    let role =
+        "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+    let rules = json!({"path": "pki.old", "certTypes": ["SERVER"], "allowedDomains": ["a.example"],
+        "allowBareDomains": true, "issuerSerialNumber": old});
+    scene.server.as_root(role, json!({ "input": rules })).await.ok();
+    let by_role = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[]), "role": "pki.old"});
+    let reply = scene.sign(&scene.server.root, by_role.clone()).await;
+    reply.refused("CONFLICT");
+    assert!(reply.message().contains("give the role another one"), "{}", reply.body);
     let after = scene.client("after", json!({})).await;
     assert!(scene.ocsp(&new, "next", "after", &[]).contains("after.pem: good"));
     assert!(scene.ocsp(&old, "issuing", "before", &[]).contains("before.pem: good"));

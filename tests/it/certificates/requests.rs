@@ -56,6 +56,20 @@ async fn by_role(store: Store) {
         kind["certType"] = json!(other);
         scene.sign(&token, kind.clone()).await.refused("BAD_USER_INPUT");
     }
+    // where the common name is the only name, it is what is wrong
+    let bare = json!({"role": "pki.web", "certType": "SERVER", "csrPem": csr("/O=x", &[]), "commonName": "a.*.web.example"});
+    let reply = scene.sign(&token, bare).await;
+    assert_eq!(reply.field(), Some("input.commonName"), "{}", reply.body);
+    let mut elsewhere = asked(&csr("/CN=a.web.example", &[]));
+    elsewhere["role"] = json!("pki.none");
+    let reply = scene.sign(&token, elsewhere).await;
+    reply.refused("NOT_FOUND");
+    assert!(reply.message().contains("certificate role"), "{}", reply.body);
+    // who administers certificates may know of every role, and is told what is missing
+    let document = json!({"version": 1, "administers": ["certificates"]});
+    scene.server.create_policy("pki", document).await;
+    let administrator = scene.server.token_with(&["pki"], json!({})).await;
+    scene.sign(&administrator, asked(&csr("/CN=a.web.example", &[]))).await.refused("FORBIDDEN");
     let outside_role = json!({"certType": "SERVER", "csrPem": csr("/CN=a.web.example", &[])});
     scene.sign(&token, outside_role).await.refused("FORBIDDEN");
     // names that are not the CSR's are asked for in the request, and checked alike
