@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-both_stores!(bound_tokens, administrators, bad_certificates, forged_headers, command_line);
+both_stores!(bound_tokens, administrators, bad_certificates, forged_headers, command_line, own_certificate);
 
 const ME: &str = "{ me { entity policies } }";
 /// How long a change may take to reach another node.
@@ -308,6 +308,24 @@ async fn command_line(store: Store) {
     }
     let (code, said) = run(&both, "status", "");
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// The server's own certificate is of the default authority, also when that is another one.
+async fn own_certificate(store: Store) {
+    let scene = Scene::tls(store).await;
+    let next = json!({"commonName": "Next", "issuerSerialNumber": scene.root, "makeDefault": true});
+    scene.new_below(next, "next").await.unwrap();
+    let since = Instant::now();
+    let address = scene.server.address().replace("https://", "");
+    let issuer = || {
+        let shown = openssl(scene.place(), &["s_client", "-connect", &address]);
+        shown.lines().find(|line| line.starts_with("issuer=")).unwrap_or_default().to_owned()
+    };
+    while !issuer().contains("Next") {
+        assert!(since.elapsed() < Duration::from_secs(90), "it is of {}", issuer());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    scene.until_trusted().await;
 }
 
 /// What is revoked on one node ends tokens and logins on the other.
