@@ -2,9 +2,9 @@
 
 use super::failure::Failure;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Certificate, Method, RequestBuilder, Response, redirect};
+use reqwest::{Certificate, Identity, Method, RequestBuilder, Response, redirect};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -26,12 +26,50 @@ pub struct ServerArgs {
     /// PEM file with the certificate authority of the server, when the system does not know it.
     #[arg(long, env = "SECRETHUB_CACERT", value_name = "PEM", global = true)]
     ca_cert: Option<PathBuf>,
+    /// PEM file with a client certificate and those above it, for a server that asks for one.
+    #[arg(long, env = "SECRETHUB_CLIENT_CERT", value_name = "PEM", global = true)]
+    client_cert: Option<PathBuf>,
+    /// PEM file with its private key.
+    #[arg(long, env = "SECRETHUB_CLIENT_KEY", value_name = "PEM", global = true)]
+    client_key: Option<PathBuf>,
 }
 
 pub struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<Zeroizing<String>>,
+    /// Whether it has a certificate to show.
+    identified: bool,
+}
+
+/// A file that the command line names.
+fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    std::fs::read(path).map(Zeroizing::new).map_err(|error| unusable(path, &error.to_string()))
+}
+
+fn unusable(path: &Path, what: &str) -> Failure {
+    Failure::misused(format!("{}: {what}", path.display()))
+}
+
+/// The certificate that the client shows, if it has one.
+fn identity(args: &ServerArgs) -> Result<Option<Identity>, Failure> {
+    let (certificate, key) = match (&args.client_cert, &args.client_key) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        _ => {
+            return Err(Failure::misused(
+                "--client-cert (SECRETHUB_CLIENT_CERT) and --client-key (SECRETHUB_CLIENT_KEY) go together: give both or neither",
+            ));
+        }
+    };
+    let mut pem = file(key)?;
+    pem.push(b'\n');
+    pem.extend_from_slice(&file(certificate)?);
+    let identity = Identity::from_pem(&pem).map_err(|_| {
+        let what = format!("and {} are not a certificate and its private key in PEM form", key.display());
+        unusable(certificate, &what)
+    })?;
+    Ok(Some(identity))
 }
 
 impl Client {
@@ -44,16 +82,19 @@ impl Client {
         let mut builder =
             reqwest::Client::builder().connect_timeout(TIMEOUT).redirect(redirect::Policy::none()).no_proxy();
         if let Some(path) = &args.ca_cert {
-            let unusable = |what: String| Failure::misused(format!("{}: {what}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-            let certificates = Certificate::from_pem_bundle(&pem)
-                .map_err(|_| unusable("holds no certificate in PEM form".to_owned()))?;
+            let certificates = Certificate::from_pem_bundle(&file(path)?)
+                .map_err(|_| unusable(path, "holds no certificate in PEM form"))?;
             builder = builder.tls_certs_only(certificates);
+        }
+        let identity = identity(args)?;
+        let identified = identity.is_some();
+        if let Some(identity) = identity {
+            builder = builder.identity(identity);
         }
         let http =
             builder.build().map_err(|error| Failure::new(format!("cannot start a client: {error}")))?;
         let token = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()).map(Zeroizing::new);
-        Ok(Self { http, base, token })
+        Ok(Self { http, base, token, identified })
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -119,6 +160,9 @@ impl Client {
                 reason = inner;
             }
             let reason = reason.to_string();
+            if let Some(what) = refused_client(&reason, self.identified) {
+                return Failure::new(format!("{} {what}", self.base));
+            }
             Failure::new(match refused_certificate(&reason) {
                 Some(what) => format!("the certificate of {} was refused: {what}", self.base),
                 None => format!("no answer from {}: {reason}: is the server running there?", self.base),
@@ -151,6 +195,31 @@ fn refused_certificate(reason: &str) -> Option<&'static str> {
     ];
     let of_certificate = reason.contains("certificate");
     known.into_iter().find(|(sign, _)| of_certificate && reason.contains(sign)).map(|(_, what)| what)
+}
+
+/// What the server has against the client's certificate, or against there being none, and what to do. Its alert tells.
+fn refused_client(reason: &str, identified: bool) -> Option<&'static str> {
+    let alert = reason.split_once("fatal alert: ")?.1;
+    if !identified {
+        // TLS 1.2 has no alert of its own for it
+        let asks = ["CertificateRequired", "HandshakeFailure", "BadCertificate"];
+        return asks.iter().any(|sign| alert.starts_with(sign)).then_some(
+            "asks for a client certificate: give one and its key by --client-cert and --client-key, or SECRETHUB_CLIENT_CERT and \
+             SECRETHUB_CLIENT_KEY",
+        );
+    }
+    let known = [
+        ("CertificateExpired", "refuses the client certificate: it has expired or is not valid yet"),
+        ("CertificateRevoked", "refuses the client certificate: it, or an authority above it, was revoked"),
+        (
+            "UnknownCA",
+            "refuses the client certificate: it is of no authority that is good there, or those between it and the root are not in the file",
+        ),
+        ("UnsupportedCertificate", "refuses the client certificate: it is not for clients"),
+        ("DecryptError", "refuses the client certificate: it is not of an authority there"),
+        ("BadCertificate", "refuses the client certificate: get another one"),
+    ];
+    known.into_iter().find(|(sign, _)| alert.starts_with(sign)).map(|(_, what)| what)
 }
 
 async fn read(response: Response) -> Result<Value, Failure> {
@@ -202,5 +271,22 @@ mod tests {
             assert!(refused_certificate(reason).is_some_and(|what| what.contains(word)), "{reason}");
         }
         assert_eq!(refused_certificate("Connection refused (os error 111)"), None);
+    }
+
+    #[test]
+    fn a_server_that_wants_another_client_certificate_is_understood() {
+        for (alert, identified, word) in [
+            ("CertificateRequired", false, "--client-cert"),
+            ("HandshakeFailure", false, "--client-cert"),
+            ("CertificateRevoked", true, "revoked"),
+            ("UnknownCA", true, "no authority"),
+        ] {
+            let reason = format!("received fatal alert: {alert}");
+            let what = refused_client(&reason, identified);
+            assert!(what.is_some_and(|what| what.contains(word)), "{alert}: {what:?}");
+        }
+        assert_eq!(refused_client("received fatal alert: ProtocolVersion", false), None);
+        assert_eq!(refused_client("received fatal alert: HandshakeFailure", true), None);
+        assert_eq!(refused_client("Connection refused (os error 111)", true), None);
     }
 }

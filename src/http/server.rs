@@ -7,8 +7,8 @@ use super::per_address::PerAddress;
 use super::tls::Tls;
 use crate::error::{Error, Result};
 use axum::body::Body;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{Method, Request, Response, header};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -236,7 +236,9 @@ where
         let (handler, activity, peer) = (Arc::clone(&handler), activity.clone(), peer.clone());
         async move {
             let working = activity.begin();
+            let asks_for_head = request.method() == Method::HEAD;
             let response = handler.handle(request, peer).await;
+            let response = if asks_for_head { without_body(response) } else { response };
             drop(working);
             Ok::<_, Infallible>(response.map(|body| Noted { body, activity }))
         }
@@ -272,6 +274,18 @@ where
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection broke off");
     }
+}
+
+/// The answer to a HEAD. Over HTTP/1.1 hyper leaves the body out by itself, over HTTP/2 it would send it, which ends the stream with
+/// an error at the client.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if !body.is_end_stream()
+        && let Some(length) = body.size_hint().exact()
+    {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    Response::from_parts(head, Body::empty())
 }
 
 #[cfg(test)]

@@ -35,11 +35,13 @@ impl LeaseState {
     }
 }
 
-/// What bounds the lifetime of a lease.
+/// What bounds the lifetime of a lease, or of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cap {
     Role,
     Engine,
+    /// Of a certificate: the authority that signs it.
+    Authority,
     Policy,
     Token,
     /// The end of the token that the lease was issued to, with which it ends.
@@ -53,6 +55,7 @@ impl fmt::Display for Cap {
         f.write_str(match self {
             Self::Role => "the longest lifetime of the engine's role",
             Self::Engine => "the longest lifetime of the engine",
+            Self::Authority => "the end of the authority",
             Self::Policy => "the longest lifetime that the caller's policies allow",
             Self::Token => "the end of the caller's token",
             Self::Issuer => "the end of the token that the lease was issued to",

@@ -72,6 +72,17 @@ pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
     Ok(removed == 1)
 }
 
+/// Removes up to `limit` that were asked for before this time: their ids, oldest first.
+pub async fn purge(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>> {
+    let rows: Vec<(Uuid,)> = on!(tx, c => sqlx::query_as(
+        "DELETE FROM pending_authorities WHERE id IN \
+         (SELECT id FROM pending_authorities WHERE created_at < $1 ORDER BY id LIMIT $2) RETURNING id"
+    ).bind(before).bind(limit).fetch_all(c))?;
+    let mut ids: Vec<Uuid> = rows.into_iter().map(|(id,)| id).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
 /// Those whose private key is sealed under an older data key than `active`; at most `limit`.
 pub async fn sealed_under_older_key(
     tx: &mut Tx,

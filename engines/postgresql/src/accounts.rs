@@ -33,7 +33,8 @@ impl PostgresEngine {
         match self.pool.access().open_as(database, username, password).await {
             Ok(_) => Ok(()),
             Err(failure) if is_login_refusal(&failure) => Err(EngineError::refused(
-                "the target does not let these credentials in: check its pg_hba.conf",
+                "the target does not let these credentials in: check that the role's statements create the account with LOGIN, \
+                 and the target's pg_hba.conf",
             )),
             Err(failure) => Err(failure.error.without(&[password])),
         }

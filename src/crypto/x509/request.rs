@@ -63,6 +63,12 @@ impl CertificateRequest {
         let Some(request) = decode(der) else { return bad(NOT_DER) };
         let spki = request.info.public_key.to_der().map_err(Error::internal)?;
         let public_key = PublicKey::from_spki_der(&spki).map_err(|error| error.at_field("csrPem"))?;
+        if !signatures::of_taken_algorithm(der) {
+            return bad(
+                "the request is signed by an algorithm that is not taken: sign it with SHA-256, SHA-384 or SHA-512, as by 'openssl req \
+                 -sha256', or Ed25519",
+            );
+        }
         if !signatures::verify(der, &spki) {
             return bad(
                 "the signature of the request is not by its own key: make the request anew with the private key",

@@ -36,8 +36,8 @@ impl AuthorityMutation {
         Ok(CertificatePayload::of(certificates::create_intermediate(op(ctx)?, &wanted).await.at_input()?))
     }
 
-    /// Makes a key for an authority that one outside this installation is to sign, and the CSR for it. Needs administration of
-    /// `certificates`.
+    /// Makes a key for an authority that one outside this installation is to sign, and the CSR for it. It waits for its certificate for 30
+    /// days. Needs administration of `certificates`.
     async fn request_intermediate_ca(
         &self,
         ctx: &Context<'_>,

@@ -31,9 +31,9 @@ impl CertificateMutation {
         let wish = CertificateWish { max_path_length, ..input.wish.wish()? };
         let issued = certificates::sign(op(ctx)?, &wish, &input.csr_pem).await.at_input()?;
         Ok(match issued {
-            Issued::Certificate(view) => CertificatePayload::of(*view),
-            Issued::Waiting(view) => {
-                CertificatePayload { certificate: None, enrollment: Some((*view).into()) }
+            Issued::Certificate(view, warnings) => CertificatePayload::with(*view, warnings),
+            Issued::Waiting(view, warnings) => {
+                CertificatePayload { certificate: None, enrollment: Some((*view).into()), warnings }
             }
         })
     }
@@ -49,6 +49,7 @@ impl CertificateMutation {
         Ok(IssueCertificatePayload {
             certificate: issued.certificate.into(),
             private_key_pem: issued.private_key_pem.to_string(),
+            warnings: issued.warnings,
         })
     }
 
@@ -60,7 +61,8 @@ impl CertificateMutation {
         #[graphql(desc = "The new key, and for how long.")] input: RenewCertificateInput,
     ) -> Result<CertificatePayload> {
         let ttl = input.ttl_seconds.map(i64::from);
-        Ok(CertificatePayload::of(certificates::renew(op(ctx)?, &input.csr_pem, ttl).await.at_input()?))
+        let (view, warnings) = certificates::renew(op(ctx)?, &input.csr_pem, ttl).await.at_input()?;
+        Ok(CertificatePayload::with(view, warnings))
     }
 
     /// Revokes a certificate: connections and logins with it are refused from now on, and tokens that were got with it end at once, with
@@ -114,7 +116,8 @@ struct WishFields {
     names: Option<Vec<String>>,
     /// The agent, application or administrator that it is bound to; by a role, the caller's own if left out.
     entity_id: Option<String>,
-    /// How long it is valid, in seconds; the role's default, or 90 days (an authority 1825) without a role.
+    /// How long it is valid, in seconds; the role's default, or 90 days (an authority 1825) without a role. The caller's policies may
+    /// cut it: `warnings` says so.
     ttl_seconds: Option<i32>,
 }
 
@@ -158,7 +161,7 @@ struct IssueCertificateInput {
 struct RenewCertificateInput {
     /// A CSR of the new key, PEM. Names in it do not count: those of the old certificate stay.
     csr_pem: String,
-    /// How long it is valid, in seconds; the role's default if left out.
+    /// How long it is valid, in seconds; the role's default if left out. The caller's policies may cut it: `warnings` says so.
     ttl_seconds: Option<i32>,
 }
 
@@ -196,11 +199,17 @@ pub(super) struct CertificatePayload {
     certificate: Option<Certificate>,
     /// The request that waits for approval; null if none is needed.
     enrollment: Option<Enrollment>,
+    /// What is granted otherwise than asked for, such as a shorter life.
+    warnings: Vec<String>,
 }
 
 impl CertificatePayload {
     pub(super) fn of(view: certificates::CertificateView) -> Self {
-        Self { certificate: Some(view.into()), enrollment: None }
+        Self::with(view, Vec::new())
+    }
+
+    fn with(view: certificates::CertificateView, warnings: Vec<String>) -> Self {
+        Self { certificate: Some(view.into()), enrollment: None, warnings }
     }
 }
 
@@ -211,6 +220,8 @@ struct IssueCertificatePayload {
     certificate: Certificate,
     /// The private key (PKCS#8, PEM). It is not kept and cannot be shown again.
     private_key_pem: String,
+    /// What is granted otherwise than asked for, such as a shorter life.
+    warnings: Vec<String>,
 }
 
 /// A request that was decided on.

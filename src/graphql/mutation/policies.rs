@@ -52,7 +52,7 @@ struct PolicyInput {
     /// Unknown keys are refused.
     document: Json,
     /// The entities that hold it besides those whose token names it, as
-    /// `role:NAME`, `app:NAME`, `agent:NAME` or `cert:` and the SHA-256 fingerprint of a certificate in hexadecimal.
+    /// `role:NAME`, `app:NAME`, `agent:NAME`, `admin:NAME` or `cert:` and the SHA-256 fingerprint of a certificate in hexadecimal.
     entity_bindings: Option<Vec<String>>,
     /// The longest life, in seconds, of what is issued under it; no cap of its own if left out.
     max_ttl_seconds: Option<i32>,

@@ -38,7 +38,7 @@ impl Policy {
     }
 
     /// The entities that hold it besides those whose token names it, as
-    /// `role:NAME`, `app:NAME`, `agent:NAME` or `cert:` and the SHA-256 fingerprint of a certificate in hexadecimal.
+    /// `role:NAME`, `app:NAME`, `agent:NAME`, `admin:NAME` or `cert:` and the SHA-256 fingerprint of a certificate in hexadecimal.
     async fn entity_bindings(&self) -> &[String] {
         &self.0.entity_bindings
     }

@@ -1,4 +1,6 @@
 use super::*;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 struct Echo;
@@ -97,4 +99,22 @@ async fn an_idle_http2_connection_ends() {
     // the preface and empty settings, and then nothing
     far.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     tokio::time::timeout(Duration::from_secs(5), server).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_head_over_http2_is_answered_with_what_a_get_says_of_its_body() {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let ends = Ends { stop: CancellationToken::new(), kill: CancellationToken::new() };
+    let peer = Peer::at("192.0.2.1:1".parse().unwrap());
+    tokio::spawn(http2(near, peer, Arc::new(Echo), ends, Duration::from_secs(60)));
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(far)).await.unwrap();
+    tokio::spawn(connection);
+    for (method, body) in [(Method::GET, "done"), (Method::HEAD, "")] {
+        let request =
+            Request::builder().method(&method).uri("https://localhost/").body(Empty::<Bytes>::new()).unwrap();
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.headers()[header::CONTENT_LENGTH], "4", "{method}");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), body, "{method}");
+    }
 }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::certificates::AltName;
 use crate::service::App;
 use crate::service::certificates::PeerCertificate;
-use crate::service::certificates::own::{self, OwnCertificate};
+use crate::service::certificates::own::{self, OwnCertificate, Standing};
 use crate::service::certificates::trust::{self, Refusal, Refused};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub trait Gatekeeper: Send + Sync + 'static {
     fn issue<'a>(&'a self, names: &'a [AltName]) -> BoxFuture<'a, Result<OwnCertificate>>;
 
     /// Whether the server's certificate of this fingerprint may still be shown.
-    fn stands<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<bool>>;
+    fn standing<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<Standing>>;
 
     /// Completes when the authorities may have changed; looking for changes does not wait for it.
     fn changed(&self) -> BoxFuture<'_, ()>;
@@ -47,8 +47,8 @@ impl Gatekeeper for Arc<App> {
         Box::pin(own::issue_own(self, names))
     }
 
-    fn stands<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(own::stands(self, fingerprint))
+    fn standing<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<Standing>> {
+        Box::pin(own::standing(self, fingerprint))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

@@ -1,10 +1,10 @@
-//! The server's own certificate, from its own authority: taken when there is one, renewed in time, and dropped when it does not
-//! stand any more.
+//! The server's own certificate, from its default authority: taken when there is one, renewed in time and when another authority is
+//! the default, and dropped when it does not stand any more.
 
 use super::{Tls, too_late};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::certificates::AltName;
-use crate::service::certificates::own::OwnCertificate;
+use crate::service::certificates::own::{OwnCertificate, Standing};
 use chrono::{DateTime, TimeDelta, Utc};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
@@ -63,14 +63,20 @@ impl Tls {
     pub(super) async fn see_to_own(&self, names: &[AltName]) -> Outlook {
         let now = self.clock.now();
         let own = self.parts.lock().own.clone();
+        let too_soon = own.as_ref().is_some_and(|own| now < own.taken + LEAST_INTERVAL);
         let mut fallen = false;
         if let Some(own) = &own {
-            fallen = matches!(timeout(PATIENCE, self.keeper.stands(&own.fingerprint)).await, Ok(Ok(false)));
-            if !fallen && now < own.due() {
+            // while the store does not say, it is taken for good
+            let standing = match timeout(PATIENCE, self.keeper.standing(&own.fingerprint)).await {
+                Ok(Ok(standing)) => standing,
+                _ => Standing::Good,
+            };
+            fallen = standing == Standing::Fallen;
+            let superseded = standing == Standing::Superseded && !too_soon;
+            if !fallen && !superseded && now < own.due() {
                 return Outlook::Good;
             }
         }
-        let too_soon = own.as_ref().is_some_and(|own| now < own.taken + LEAST_INTERVAL);
         let taken = if too_soon { Err(too_soon_again()) } else { self.take(names, now).await };
         match taken {
             Ok(()) => Outlook::Good,

@@ -4,6 +4,7 @@
 //! found to be revoked stays so, and is refused here from then on.
 
 use crate::crypto::primitives::sha256;
+use crate::service::certificates::trust::FOREIGN;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use rustls::client::danger::HandshakeSignatureValid;
@@ -125,7 +126,7 @@ pub(super) fn reason(error: &std::io::Error, shown: Shown) -> Option<&'static st
         Bad::Expired | Bad::ExpiredContext { .. } => "the certificate has expired",
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => "the certificate is not valid yet",
         Bad::Revoked => "the certificate, or an authority above it, was revoked",
-        Bad::UnknownIssuer | Bad::BadSignature => "the certificate is of no authority of this installation",
+        Bad::UnknownIssuer | Bad::BadSignature => FOREIGN,
         Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => "the certificate is no client's",
         _ => "the certificate cannot be verified",
     })

@@ -130,11 +130,11 @@ impl RoleRules {
         if !self.cert_types.contains(&asked.cert_type) {
             return violation(
                 "certType",
-                format!("the role issues no certificates of the kind {}", asked.cert_type),
+                format!("the role issues no certificates of the kind {}", word(asked.cert_type.as_str())),
             );
         }
         if !self.key_types.contains(&asked.key_type) {
-            let kinds: Vec<&str> = self.key_types.iter().map(|kind| kind.as_str()).collect();
+            let kinds: Vec<String> = self.key_types.iter().map(|kind| word(kind.as_str())).collect();
             return violation(
                 "keyType",
                 format!("the role takes keys of the kinds {} only", kinds.join(", ")),
@@ -212,6 +212,11 @@ impl RoleRules {
         }
         violation("commonName", "the role does not allow this common name")
     }
+}
+
+/// A kind as requests write it.
+fn word(stored: &str) -> String {
+    stored.to_ascii_uppercase()
 }
 
 /// Whether a text is of a pattern, in which `*` stands for any number of any characters. In time linear in their product.
@@ -323,6 +328,24 @@ mod tests {
         assert_eq!(attempt(&rules, "billing"), Err("entityId"));
         rules.cert_types = vec![CertType::Server];
         assert_eq!(attempt(&rules, "node-7"), Err("certType"));
+    }
+
+    #[test]
+    fn kinds_are_named_as_requests_name_them() {
+        let rules = RoleRules { key_types: vec![KeyType::EcP256, KeyType::Rsa2048], ..rules() };
+        let subject = Subject { common_name: "a.shop.example".to_owned(), ..Subject::default() };
+        let asked = Asked {
+            cert_type: CertType::AppClient,
+            key_type: KeyType::EcP384,
+            subject: &subject,
+            names: &[],
+            entity_id: None,
+            own_entity_id: None,
+        };
+        let said = |asked: &Asked<'_>| rules.allows(asked).unwrap_err().message;
+        assert!(said(&asked).ends_with("of the kind APP_CLIENT"), "{}", said(&asked));
+        let asked = Asked { cert_type: CertType::Server, ..asked };
+        assert!(said(&asked).contains("EC_P256, RSA_2048"), "{}", said(&asked));
     }
 
     #[test]

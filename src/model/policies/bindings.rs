@@ -32,6 +32,8 @@ pub enum Binding {
     App(String),
     /// An agent, by name: `agent:node-7`.
     Agent(String),
+    /// An administrator, by name: `admin:alice`.
+    Admin(String),
 }
 
 impl Binding {
@@ -55,6 +57,7 @@ impl Binding {
             "role" => Self::Role,
             "app" => Self::App,
             "agent" => Self::Agent,
+            "admin" => Self::Admin,
             _ => return Err(notation()),
         };
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
@@ -68,7 +71,7 @@ impl Binding {
 }
 
 fn notation() -> String {
-    "write a binding as role:NAME, app:NAME, agent:NAME or cert:FINGERPRINT".to_owned()
+    "write a binding as role:NAME, app:NAME, agent:NAME, admin:NAME or cert:FINGERPRINT".to_owned()
 }
 
 impl fmt::Display for Binding {
@@ -78,6 +81,7 @@ impl fmt::Display for Binding {
             Self::Certificate(name) => ("cert", name),
             Self::App(name) => ("app", name),
             Self::Agent(name) => ("agent", name),
+            Self::Admin(name) => ("admin", name),
         };
         write!(f, "{kind}:{name}")
     }
@@ -90,7 +94,7 @@ mod tests {
     #[test]
     fn bindings_round_trip() {
         let cert = format!("cert:{}", "0a".repeat(32));
-        for text in ["role:billing", "app:Shop.eu_1", "agent:node-7", &cert] {
+        for text in ["role:billing", "app:Shop.eu_1", "agent:node-7", "admin:alice", &cert] {
             assert_eq!(Binding::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Binding::parse(&cert.to_uppercase().replace("CERT", "cert")).unwrap().to_string(), cert);

@@ -164,6 +164,16 @@ async fn store_authority(
     if certificate_store::by_fingerprint(tx, &row.fingerprint).await?.is_some() {
         return Err(Error::conflict("this certificate is there already"));
     }
+    // an authority is named by its serial number: in inputs, and in the addresses that relying parties ask
+    for other in certificate_store::by_serial(tx, &row.serial_number).await? {
+        if store::by_id(tx, other.id).await?.is_some() {
+            return Err(Error::conflict(format!(
+                "the authority {} has this serial number already, and authorities are told apart by it: have this one's certificate \
+                 made anew with a random one",
+                other.subject
+            )));
+        }
+    }
     let before = store::all(tx).await?;
     if before.len() >= MOST {
         return Err(Error::conflict("there are as many authorities as there may be"));

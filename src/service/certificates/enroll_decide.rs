@@ -41,7 +41,7 @@ fn decided() -> Error {
 /// Issues what was asked for, if its role still allows it. Needs the area `certificates`.
 ///
 /// # Errors
-/// `NOT_FOUND`, `CONFLICT` if it is decided, has expired or the role is gone, `BAD_USER_INPUT` at `id` if the role's rules no longer
+/// `NOT_FOUND`, `CONFLICT` if it is decided, has expired or the role is gone, `BAD_USER_INPUT` at `enrollmentId` if the role's rules no longer
 /// allow it.
 pub async fn approve(ctx: &OpContext, id: Uuid) -> Result<(EnrollmentView, CertificateView)> {
     settle!(approve_once(ctx, id))
@@ -109,12 +109,12 @@ async fn sign(access: &Access, enrollment: &EnrollmentRow) -> Result<Certificate
         // that it was the caller's own was found when it was asked for
         own_entity_id: asked.entity_id.as_deref(),
     };
-    role.rules.allows(&check).map_err(|broken| Error::bad_input("id", broken.message))?;
+    role.rules.allows(&check).map_err(|broken| Error::bad_input("enrollmentId", broken.message))?;
     let signer = issuers::signer(access.app(), issuer).await?;
     let left = (signer.valid_until - access.now).num_seconds();
     let ttl = asked.ttl_seconds.min(role.row.max_ttl_seconds).min(left).max(1);
     let wanted = profile(access.now, &signer, asked.cert_type, subject, names, ttl, None)
-        .map_err(|error| input::moved(error, "id"))?;
+        .map_err(|error| input::moved(error, "enrollmentId"))?;
     let by = enrollment.requested_by.clone();
     let mut row = make(&signer, &wanted, &csr.public_key, access.now, by).await?;
     row.entity_id = asked.entity_id;

@@ -28,15 +28,18 @@ use zeroize::Zeroizing;
 
 /// What came of a CSR.
 pub enum Issued {
-    Certificate(Box<CertificateView>),
+    /// And what was granted otherwise than asked for.
+    Certificate(Box<CertificateView>, Vec<String>),
     /// The role asks for an operator's approval.
-    Waiting(Box<EnrollmentView>),
+    Waiting(Box<EnrollmentView>, Vec<String>),
 }
 
 /// A certificate with its private key, which is shown once and not kept.
 pub struct IssuedWithKey {
     pub certificate: CertificateView,
     pub private_key_pem: Zeroizing<String>,
+    /// What was granted otherwise than asked for.
+    pub warnings: Vec<String>,
 }
 
 /// Signs a CSR (PKCS#10). By a role, `issue` on its path is needed; without one, the area `certificates`.
@@ -51,14 +54,15 @@ async fn sign_once(ctx: &OpContext, wish: &CertificateWish, csr_pem: &str) -> Re
     // strangers do not make the server check signatures
     let access = ctx.access().await?;
     let csr = CertificateRequest::parse(csr_pem)?;
-    let planned = plan(&access, wish, Some(&csr), csr.public_key.kind()).await?;
+    let mut planned = plan(&access, wish, Some(&csr), csr.public_key.kind()).await?;
+    let warnings = std::mem::take(&mut planned.warnings);
     if planned.role.as_ref().is_some_and(|role| role.row.requires_approval) {
         let waiting = enroll::submit(&access, planned, csr_pem).await?;
-        return Ok(Issued::Waiting(Box::new(waiting)));
+        return Ok(Issued::Waiting(Box::new(waiting), warnings));
     }
     let bootstrap = bootstrap_event(&access, &planned);
     let view = finish(&access, planned, &csr.public_key, bootstrap).await?;
-    Ok(Issued::Certificate(Box::new(view)))
+    Ok(Issued::Certificate(Box::new(view), warnings))
 }
 
 /// Makes a key and its certificate. The key leaves in this answer and is not kept.
@@ -81,7 +85,8 @@ async fn issue_once(
     key_type: KeyType,
 ) -> Result<IssuedWithKey, Attempt> {
     let access = ctx.access().await?;
-    let planned = plan(&access, wish, None, key_type).await?;
+    let mut planned = plan(&access, wish, None, key_type).await?;
+    let warnings = std::mem::take(&mut planned.warnings);
     if planned.role.as_ref().is_some_and(|role| role.row.requires_approval) {
         return Err(Error::conflict(
             "this role asks for an operator's approval, and no key waits here: send a CSR to signCertificate",
@@ -91,7 +96,7 @@ async fn issue_once(
     let key = issuers::new_key(key_type).await?;
     let bootstrap = bootstrap_event(&access, &planned);
     let certificate = finish(&access, planned, key.public_key(), bootstrap).await?;
-    Ok(IssuedWithKey { certificate, private_key_pem: key.to_pem()? })
+    Ok(IssuedWithKey { certificate, private_key_pem: key.to_pem()?, warnings })
 }
 
 /// An agent that has just come in by its role, and asks for the certificate that it goes on with.
@@ -116,7 +121,7 @@ async fn finish(
     key: &PublicKey,
     bootstrap: Option<AuditEvent>,
 ) -> Result<CertificateView, Attempt> {
-    let Planned { signer, profile, entity_id, role, decision } = planned;
+    let Planned { signer, profile, entity_id, role, decision, .. } = planned;
     let mut row = make(&signer, &profile, key, access.now, access.caller.actor_id.clone()).await?;
     row.entity_id = entity_id;
     row.role_path = role.map(|role| role.row.path);
@@ -127,7 +132,9 @@ async fn finish(
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 match row.issuer_id {
-                    Some(issuer) => issuers::require_signing_for(tx, issuer, caller, now).await?,
+                    Some(issuer) => {
+                        issuers::require_signing_for(tx, issuer, caller, row.role_path.is_some(), now).await?
+                    }
                     None => tokens::require_live(tx, caller, now).await.map(drop)?,
                 }
                 store::insert(tx, &row).await?;
@@ -142,7 +149,7 @@ async fn finish(
 /// In a change: the certificate, if its authority still signs.
 pub async fn insert(tx: &mut Tx, row: &CertificateRow, now: DateTime<Utc>) -> Result<()> {
     if let Some(issuer) = row.issuer_id {
-        issuers::require_signing(tx, issuer, now).await?;
+        issuers::require_signing(tx, issuer, row.role_path.is_some(), now).await?;
     }
     store::insert(tx, row).await
 }

@@ -2,8 +2,10 @@
 
 use super::super::App;
 use super::super::seal::open_record;
+use super::super::tokens;
 use super::key_record;
 use super::roles::RoleState;
+use super::trust;
 use crate::crypto::x509::certificate::{Issuer, Urls};
 use crate::crypto::x509::chain::Chain;
 use crate::crypto::x509::facts;
@@ -145,32 +147,56 @@ pub async fn new_key(kind: KeyType) -> Result<SigningKey> {
     made
 }
 
-/// In a change: that the authority signs, and neither it nor one above it was revoked or has ended.
+/// In a change: that the authority signs, and neither it nor one above it was revoked or has ended. Who asks by a role cannot name
+/// another one.
 ///
 /// # Errors
 /// `CONFLICT`.
-pub async fn require_signing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub async fn require_signing(tx: &mut Tx, id: Uuid, by_role: bool, now: DateTime<Utc>) -> Result<()> {
+    let remedy = if by_role {
+        "whoever administers 'certificates' must give the role another one, or make another one the default"
+    } else {
+        "name another one, or make another one the default"
+    };
     let authority = store::by_id(tx, id).await?;
     if !authority.is_some_and(|row| row.enabled) {
-        return Err(signs_nothing());
+        return Err(Error::conflict(format!(
+            "the authority is disabled and signs nothing any more: {remedy}"
+        )));
     }
-    require_standing(tx, id, now).await
+    match problem(tx, id, now).await? {
+        None => Ok(()),
+        Some(problem) => Err(Error::conflict(format!("{problem}, so it signs nothing any more: {remedy}"))),
+    }
+}
+
+/// What is wrong with an authority's certificate, or one above it.
+async fn problem(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<Option<String>> {
+    let problem = trust::problem(&certificate_store::chain(tx, id).await?, now);
+    Ok(problem.map(|problem| problem.replace("the certificate", "the authority's certificate")))
 }
 
 /// In a change: the same, and that the token of whoever lets it sign is live.
 ///
 /// # Errors
 /// `CONFLICT`, `UNAUTHENTICATED`.
-pub async fn require_signing_for(tx: &mut Tx, id: Uuid, token: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub async fn require_signing_for(
+    tx: &mut Tx,
+    id: Uuid,
+    token: Uuid,
+    by_role: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
     match certificate_store::standing(tx, id, token, now).await? {
-        Some(standing) if !standing.is_live => Err(Error::unauthenticated()),
-        Some(standing) if standing.enabled => stands(&standing.chain, now),
-        _ => Err(signs_nothing()),
+        Some(found) if found.is_live && found.enabled && trust::problem(&found.chain, now).is_none() => {
+            Ok(())
+        }
+        // once more, step by step: to say why not
+        _ => {
+            tokens::require_live(tx, token, now).await?;
+            require_signing(tx, id, by_role, now).await
+        }
     }
-}
-
-fn signs_nothing() -> Error {
-    Error::conflict("this authority signs nothing any more: name another one")
 }
 
 /// In a change: that the certificate and all above it of this installation are neither revoked nor outside their time.
@@ -178,11 +204,7 @@ fn signs_nothing() -> Error {
 /// # Errors
 /// `CONFLICT`.
 pub async fn require_standing(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
-    stands(&certificate_store::chain(tx, id).await?, now)
-}
-
-fn stands(chain: &[certificate_store::ChainRow], now: DateTime<Utc>) -> Result<()> {
-    match super::trust::problem(chain, now) {
+    match problem(tx, id, now).await? {
         None => Ok(()),
         Some(problem) => Err(Error::conflict(format!("{problem}: use another authority"))),
     }

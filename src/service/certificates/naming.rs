@@ -45,7 +45,11 @@ pub fn naming(
     names.sort();
     names.dedup();
     if wish.cert_type == CertType::Server && names.is_empty() {
-        return Err(Error::bad_input("names", "a server's certificate needs a DNS name or an address"));
+        let field = if wish.common_name.is_some() { "commonName" } else { "names" };
+        return Err(Error::bad_input(
+            field,
+            "a server's certificate needs a DNS name or an address, and the common name is neither: correct it, or give one in 'names'",
+        ));
     }
     if wish.cert_type.is_ca() {
         names.clear();

@@ -23,18 +23,20 @@ use crate::storage::certificate_authorities as store;
 use crate::storage::certificates as certificate_store;
 use crate::storage::pending_authorities as pending_store;
 use crate::storage::pending_authorities::PendingAuthorityRow;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use data_encoding::HEXLOWER;
 use serde_json::json;
 use uuid::Uuid;
 
 /// The most requests that may wait for an outside signature.
 const MOST_PENDING: usize = 100;
+/// How long one waits: whoever signs it may take weeks, and what was given up makes room by itself.
+pub(super) const PATIENCE: Duration = Duration::days(30);
 
 /// Takes over an authority with its key. Needs the area `certificates`.
 ///
 /// # Errors
-/// `BAD_USER_INPUT` at `certificatePem`, `privateKeyPem` or `chainPem`; `CONFLICT` if it is there already.
+/// `BAD_USER_INPUT` at `certificatePem`, `privateKeyPem` or `chainPem`; `CONFLICT` if it, or one of its serial number, is there already.
 pub async fn import(ctx: &OpContext, input: &ImportInput) -> Result<CertificateView> {
     settle!(async {
         let access = ctx.access().await?;
@@ -80,7 +82,7 @@ pub async fn request_intermediate(ctx: &OpContext, input: &AuthorityInput) -> Re
                     tokens::require_live(tx, caller, now).await?;
                     if pending_store::list(tx, MOST_PENDING as i64).await?.len() >= MOST_PENDING {
                         return Err(Error::conflict(
-                            "too many requests of authorities wait: complete some first",
+                            "too many requests of authorities wait: complete some first; each is given up after 30 days",
                         ));
                     }
                     pending_store::insert(tx, &row).await?;
@@ -95,7 +97,7 @@ pub async fn request_intermediate(ctx: &OpContext, input: &AuthorityInput) -> Re
 /// Completes [`request_intermediate`] with the certificate that the outside authority has signed.
 ///
 /// # Errors
-/// `NOT_FOUND` for the id, `BAD_USER_INPUT` at `certificatePem` or `chainPem`.
+/// `NOT_FOUND` for the id, `BAD_USER_INPUT` at `certificatePem` or `chainPem`, `CONFLICT` if one of its serial number is there already.
 pub async fn complete_intermediate(
     ctx: &OpContext,
     id: Uuid,
@@ -110,7 +112,8 @@ pub async fn complete_intermediate(
             let mut tx = access.app().read().await?;
             pending_store::by_id(&mut tx, id).await?
         };
-        let pending = pending.ok_or_else(no_such_request)?;
+        let waits = |row: &PendingAuthorityRow| access.now < row.created_at + PATIENCE;
+        let pending = pending.filter(waits).ok_or_else(no_such_request)?;
         let sealed = &pending.private_key_encrypted;
         let plain = open_record(access.app(), &key_record(&id.to_string()), sealed).await?;
         let key = SigningKey::from_pkcs8_der(&plain)?;
@@ -120,7 +123,9 @@ pub async fn complete_intermediate(
 }
 
 pub(super) fn no_such_request() -> Error {
-    Error::not_found("no authority of this id waits for a signature: check the id")
+    Error::not_found(
+        "no authority of this id waits for a signature, for 30 days at most: check the id, or ask anew",
+    )
 }
 
 /// Checks what comes from elsewhere: an authority's certificate, its key, and the chain above it.

@@ -88,12 +88,26 @@ fn common_name(names: &[AltName]) -> Result<String> {
     })
 }
 
-/// Whether the certificate of this fingerprint still stands: neither revoked nor of an authority that is.
+/// How a server's certificate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Good,
+    /// Good, but of an authority that is not the default any more.
+    Superseded,
+    /// It, or an authority above it, was revoked or has ended.
+    Fallen,
+}
+
+/// How the certificate of this fingerprint stands.
 ///
 /// # Errors
 /// `UNAVAILABLE`.
-pub async fn stands(app: &App, fingerprint: &str) -> Result<bool> {
+pub async fn standing(app: &App, fingerprint: &str) -> Result<Standing> {
     let mut tx = app.read().await?;
-    let Some(row) = store::by_fingerprint(&mut tx, fingerprint).await? else { return Ok(false) };
-    Ok(trust::problem(&store::chain(&mut tx, row.id).await?, app.clock().now()).is_none())
+    let Some(row) = store::by_fingerprint(&mut tx, fingerprint).await? else { return Ok(Standing::Fallen) };
+    if trust::problem(&store::chain(&mut tx, row.id).await?, app.clock().now()).is_some() {
+        return Ok(Standing::Fallen);
+    }
+    let default = authority_store::default(&mut tx).await?.map(|authority| authority.id);
+    Ok(if default.is_some() && default != row.issuer_id { Standing::Superseded } else { Standing::Good })
 }

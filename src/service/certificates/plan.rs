@@ -5,15 +5,15 @@ use super::super::context::Access;
 use super::super::input;
 use super::super::ledger::Attempt;
 use super::super::roles::may_bind;
-use super::super::secrets::require_for;
 use super::issuers::{self, Signer};
 use super::naming::naming;
-use super::roles::{RoleState, read_role};
+use super::roles::{RoleState, read_role, require_role};
 use crate::crypto::x509::certificate::{CaProfile, Profile, new_serial};
 use crate::crypto::x509::facts::MAX_CHAIN;
 use crate::crypto::x509::request::CertificateRequest;
 use crate::error::{Error, Result};
 use crate::model::certificates::{AltName, Asked, CertType, KeyType, Subject};
+use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area, Decision, Operation, evaluate};
 use chrono::{DateTime, Duration, DurationRound, Utc};
@@ -50,6 +50,8 @@ pub struct Planned {
     pub entity_id: Option<String>,
     pub role: Option<RoleState>,
     pub decision: Decision,
+    /// What is granted otherwise than asked for.
+    pub warnings: Vec<String>,
 }
 
 /// Decides whether and how.
@@ -78,15 +80,21 @@ pub async fn plan(
             entity_id: entity_id.as_deref(),
             own_entity_id: own,
         };
-        role.rules.allows(&asked).map_err(|broken| Error::bad_input(broken.field, broken.message))?;
+        role.rules.allows(&asked).map_err(|broken| {
+            // the kind of a CSR's key is asked for by the CSR
+            let field = if csr.is_some() && broken.field == "keyType" { "csrPem" } else { broken.field };
+            Error::bad_input(field, broken.message)
+        })?;
     }
-    let ttl = lifetime(access, wish, role.as_ref(), &signer)?;
+    let granted = lifetime(access, wish, role.as_ref(), &signer)?;
+    let ttl = granted.seconds;
     if let Some(path) = &wish.role {
-        decision = require_for(access, Operation::Issue, path, Some(ttl)).await?;
+        decision = require_role(access, Operation::Issue, path, ttl).await?;
     }
     let ca = ca_profile(wish, &signer)?;
     let profile = profile(access.now, &signer, wish.cert_type, subject, names, ttl, ca)?;
-    Ok(Planned { signer, profile, entity_id, role, decision })
+    let warnings = granted.warning().into_iter().collect();
+    Ok(Planned { signer, profile, entity_id, role, decision, warnings })
 }
 
 fn check_wish(wish: &CertificateWish, csr: Option<&CertificateRequest>) -> Result<()> {
@@ -119,7 +127,19 @@ async fn authorise(access: &Access, wish: &CertificateWish) -> Result<Decision, 
     };
     let action = Action::Secret { operation: Operation::Issue, path };
     let asked = access.allowed_part(&action, wish.ttl_seconds);
-    require_for(access, Operation::Issue, path, Some(asked)).await
+    require_role(access, Operation::Issue, path, asked).await
+}
+
+/// What the caller's policies leave of a lifetime by a role, if they bound it: as long as they allow any, more is cut and not refused.
+pub fn by_policy(
+    access: &Access,
+    operation: Operation,
+    path: &SecretPath,
+    asked: Option<i64>,
+) -> Option<i64> {
+    let action = Action::Secret { operation, path };
+    let part = access.allowed_part(&action, asked);
+    evaluate(&access.policies, &action, &access.circumstances(Some(part))).max_ttl_seconds
 }
 
 /// The role, and the authority that signs.
@@ -138,8 +158,9 @@ async fn found(app: &App, wish: &CertificateWish) -> Result<(Option<RoleState>, 
     Ok((Some(role), issuer))
 }
 
-/// Whom the certificate is bound to. By a role without a list of entities, the caller itself; policies that are bound to another
-/// entity are given away with it, so they must be the caller's to give.
+/// Whom the certificate is bound to. By a role without a list of entities, the caller itself. With another entity the policies that are
+/// bound to it are given away: areas of administration must be the caller's to give, what it may do with secrets need not be, since
+/// whoever administers `certificates` or made the role has allowed it.
 async fn entity(
     access: &Access,
     wish: &CertificateWish,
@@ -163,13 +184,13 @@ async fn entity(
     Ok(Some(id))
 }
 
-/// How long, in seconds. What is asked for is given or refused; what is not, fits.
+/// How long. What is asked for is refused if the role or the authority leave less; the caller's policies cut it.
 fn lifetime(
     access: &Access,
     wish: &CertificateWish,
     role: Option<&RoleState>,
     signer: &Signer,
-) -> Result<i64> {
+) -> Result<Granted> {
     let left = (signer.valid_until - access.now).num_seconds();
     if left < 1 {
         return Err(Error::conflict("the authority has expired: name another one"));
@@ -188,18 +209,16 @@ fn lifetime(
                 format!("the authority itself ends in {left} seconds: ask for less"),
             ));
         }
-        return Ok(asked);
     }
     let default = match role {
         Some(role) => role.row.ttl_seconds,
         None if wish.cert_type.is_ca() => DEFAULT_CA_TTL,
         None => DEFAULT_TTL,
     };
-    let by_policy = wish.role.as_ref().and_then(|path| {
-        let action = Action::Secret { operation: Operation::Issue, path };
-        evaluate(&access.policies, &action, &access.circumstances(Some(1))).max_ttl_seconds
-    });
-    Ok(default.min(left).min(by_policy.unwrap_or(i64::MAX)).max(1))
+    let path = wish.role.as_ref();
+    let by_policy = path.and_then(|path| by_policy(access, Operation::Issue, path, wish.ttl_seconds));
+    let caps = [(Cap::Authority, Some(left)), (Cap::Policy, by_policy)];
+    Ok(grant(wish.ttl_seconds.unwrap_or(default), &caps))
 }
 
 fn ca_profile(wish: &CertificateWish, signer: &Signer) -> Result<Option<CaProfile>> {

@@ -1,19 +1,19 @@
 //! A new certificate for who has one: the connection proves the possession of the old key, the CSR that of the new.
 
 use super::super::App;
-use super::super::context::{OpContext, settle};
+use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
-use super::super::secrets::require_for;
 use super::super::tokens;
 use super::issue::{insert, issued_event, issued_type, make};
-use super::issuers;
-use super::plan::profile;
-use super::roles::{RoleState, read_role};
+use super::issuers::{self, Signer};
+use super::plan::{by_policy, profile};
+use super::roles::{RoleState, read_role, require_role};
 use super::view::CertificateView;
 use crate::crypto::x509::request::CertificateRequest;
 use crate::error::{Error, Result};
 use crate::model::certificates::{AltName, Asked, CertType, Subject};
+use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
 use crate::model::policies::Operation;
 use crate::storage::certificates as store;
@@ -23,11 +23,15 @@ use uuid::Uuid;
 
 /// Issues a certificate with the names and the entity of the one that the connection shows, for the key of the CSR (whose own
 /// names do not count). Needs `renew` on the path of the role that it was issued by, which must be renewable and still allow it.
-/// The old certificate stays good until its end.
+/// The old certificate stays good until its end. With it comes what was granted otherwise than asked for.
 ///
 /// # Errors
 /// `FORBIDDEN`, `CONFLICT` if the role does not renew (any more), `BAD_USER_INPUT` naming the field.
-pub async fn renew(ctx: &OpContext, csr_pem: &str, ttl_seconds: Option<i64>) -> Result<CertificateView> {
+pub async fn renew(
+    ctx: &OpContext,
+    csr_pem: &str,
+    ttl_seconds: Option<i64>,
+) -> Result<(CertificateView, Vec<String>)> {
     settle!(renew_once(ctx, csr_pem, ttl_seconds))
 }
 
@@ -35,7 +39,7 @@ async fn renew_once(
     ctx: &OpContext,
     csr_pem: &str,
     ttl_seconds: Option<i64>,
-) -> Result<CertificateView, Attempt> {
+) -> Result<(CertificateView, Vec<String>), Attempt> {
     let access = ctx.access().await?;
     let csr = CertificateRequest::parse(csr_pem)?;
     let Some(peer) = &ctx.origin().certificate else {
@@ -52,11 +56,11 @@ async fn renew_once(
         .into());
     }
     let (old, path, role, issuer) = found(access.app(), peer.id).await?;
-    let ttl = lifetime(ttl_seconds, &role)?;
-    let decision = require_for(&access, Operation::Renew, &path, Some(ttl)).await?;
-    let (subject, names, cert_type) = as_before(&old, &role, &csr)?;
     let signer = issuers::signer(access.app(), issuer).await?;
-    let ttl = ttl.min((signer.valid_until - access.now).num_seconds()).max(1);
+    let granted = lifetime(&access, ttl_seconds, &path, &role, &signer)?;
+    let ttl = granted.seconds;
+    let decision = require_role(&access, Operation::Renew, &path, ttl).await?;
+    let (subject, names, cert_type) = as_before(&old, &role, &csr)?;
     let wanted = profile(access.now, &signer, cert_type, subject, names, ttl, None)
         .map_err(|error| input::moved(error, "role"))?;
     let by = access.caller.actor_id.clone();
@@ -66,13 +70,14 @@ async fn renew_once(
     row.replaces = Some(old.id);
     let event = issued_event(access.granted(issued_type(cert_type), &decision), &row);
     let (caller, now) = (access.caller.accessor, access.now);
+    let warnings = granted.warning().into_iter().collect();
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 // a revocation of the old certificate has ended this token
                 tokens::require_live(tx, caller, now).await?;
                 insert(tx, &row, now).await?;
-                Ok(Change::new(CertificateView::from_row(row)?, event, Vec::new()))
+                Ok(Change::new((CertificateView::from_row(row)?, warnings), event, Vec::new()))
             })
         })
         .await
@@ -100,9 +105,19 @@ fn role_path(old: &CertificateRow) -> Result<SecretPath> {
     SecretPath::parse(path).map_err(|_| corrupt("certificates", "role_path", &old.id.to_string()))
 }
 
-fn lifetime(asked: Option<i64>, role: &RoleState) -> Result<i64> {
-    input::ttl("ttlSeconds", asked, role.row.max_ttl_seconds)
-        .map(|asked| asked.unwrap_or(role.row.ttl_seconds))
+fn lifetime(
+    access: &Access,
+    asked: Option<i64>,
+    path: &SecretPath,
+    role: &RoleState,
+    signer: &Signer,
+) -> Result<Granted> {
+    let asked = input::ttl("ttlSeconds", asked, role.row.max_ttl_seconds)?;
+    let wanted = asked.unwrap_or(role.row.ttl_seconds);
+    // that it has ended is found out when it is to sign
+    let left = (signer.valid_until - access.now).num_seconds().max(1);
+    let by_policy = by_policy(access, Operation::Renew, path, asked);
+    Ok(grant(wanted, &[(Cap::Authority, Some(left)), (Cap::Policy, by_policy)]))
 }
 
 /// Subject and names of the old certificate, if the role still allows them.

@@ -4,14 +4,15 @@ use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::super::paging::{Connection, Cursor, PageRequest};
+use super::super::secrets::require_for;
 use super::super::tokens;
 use super::issuers;
 use super::plan::MAX_TTL;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::EventType;
 use crate::model::certificates::RoleRules;
 use crate::model::paths::SecretPath;
-use crate::model::policies::{Action, Area, Operation};
+use crate::model::policies::{Action, Area, Decision, Operation};
 use crate::storage::certificate_roles as store;
 use crate::storage::certificate_roles::CertificateRoleRow;
 use crate::storage::certificates as certificate_store;
@@ -66,6 +67,31 @@ pub struct RoleState {
 
 pub async fn read_role(tx: &mut Tx, path: &SecretPath) -> Result<Option<RoleState>> {
     store::by_path(tx, path.as_str()).await?.map(state).transpose()
+}
+
+/// Requires a right on the path of a certificate role, for a lifetime. As with a secret a refusal says `FORBIDDEN` only to who may know
+/// of it; that is whoever administers `certificates`, too.
+///
+/// # Errors
+/// `FORBIDDEN`, `NOT_FOUND`.
+pub async fn require_role(
+    access: &Access,
+    operation: Operation,
+    path: &SecretPath,
+    ttl_seconds: i64,
+) -> Result<Decision, Attempt> {
+    match require_for(access, operation, path, Some(ttl_seconds)).await {
+        Err(Attempt::Failed(error)) if error.code() == ErrorCode::NotFound => {}
+        decided => return decided,
+    }
+    if access.decide(&Action::Administer(Area::Certificates)).allowed {
+        let message = format!("this token may not {operation} {path}: ask for a policy that allows it");
+        return Err(Error::forbidden(message).into());
+    }
+    Err(Error::not_found(
+        "there is no such certificate role, or this token may not know of it: check the path and the token's policies",
+    )
+    .into())
 }
 
 fn state(row: CertificateRoleRow) -> Result<RoleState> {

@@ -1,12 +1,14 @@
-//! Certificates near their end are reported, and long after it removed; requests that nobody decided on end.
+//! Certificates near their end are reported, and long after it removed; requests that nobody decided on or completed end.
 
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::about;
+use super::outside::PATIENCE;
 use crate::error::Result;
 use crate::model::audit::EventType;
 use crate::storage::certificates as store;
 use crate::storage::enrollments as enrollment_store;
+use crate::storage::pending_authorities as pending_store;
 use chrono::Duration;
 use serde_json::json;
 
@@ -21,6 +23,8 @@ pub struct Tidied {
     pub expiring: usize,
     pub removed: usize,
     pub expired_enrollments: usize,
+    /// Of authorities that nobody completed.
+    pub given_up: usize,
 }
 
 /// One pass.
@@ -34,11 +38,13 @@ pub async fn tidy(ctx: &OpContext) -> Result<Tidied> {
         let expiring = settle!(notice(ctx))?;
         let removed = settle!(remove(ctx))?;
         let ended = settle!(end_enrollments(ctx))?;
+        let given_up = settle!(give_up(ctx))?;
         done.expiring += expiring;
         done.removed += removed;
         done.expired_enrollments += ended;
+        done.given_up += given_up;
         let most = usize::try_from(STEP).unwrap_or(usize::MAX);
-        if expiring.max(removed).max(ended) < most {
+        if expiring.max(removed).max(ended).max(given_up) < most {
             break;
         }
     }
@@ -106,6 +112,26 @@ async fn end_enrollments(ctx: &OpContext) -> Result<usize, Attempt> {
                 };
                 let events = ids.iter().map(event).collect();
                 Ok(Change { value: ids.len(), events, effects: Vec::new() })
+            })
+        })
+        .await
+}
+
+/// Authorities that were to be signed outside, and for which no certificate came: their keys go.
+async fn give_up(ctx: &OpContext) -> Result<usize, Attempt> {
+    let app = ctx.app();
+    let before = app.clock().now() - PATIENCE;
+    let mut event = ctx.event(EventType::CertificateTidied, None);
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                let ids = pending_store::purge(tx, before, STEP).await?;
+                if ids.is_empty() {
+                    return Ok(Change { value: 0, events: Vec::new(), effects: Vec::new() });
+                }
+                event.event_data =
+                    json!({ "authority_requests": ids, "requested_before": before.to_rfc3339() });
+                Ok(Change::new(ids.len(), event, Vec::new()))
             })
         })
         .await

@@ -102,6 +102,9 @@ pub struct Refusal {
     pub unrecorded: u64,
 }
 
+/// Why a certificate is refused that chains to no authority that is good.
+pub const FOREIGN: &str = "the certificate is of no authority of this installation";
+
 /// Records a refusal as `auth.failed`, with whose certificate it was if that is known. While sealed there is no record to write to.
 ///
 /// # Errors
@@ -119,12 +122,19 @@ pub async fn record_refusal(app: &Arc<App>, refusal: Refusal) -> Result<()> {
     };
     let mut event = OpContext::new(Arc::clone(app), None, origin).event(EventType::AuthFailed, None);
     event.access_granted = Some(false);
-    event.denial_reason = Some(format!("client certificate: {}", refusal.reason));
     let fingerprint = refusal.fingerprint.map(|bytes| HEXLOWER.encode(&bytes));
-    let row = match &fingerprint {
-        Some(fingerprint) => store::by_fingerprint(&mut app.read().await?, fingerprint).await?,
-        None => None,
-    };
+    let mut reason = refusal.reason;
+    let mut row = None;
+    if let Some(fingerprint) = &fingerprint {
+        let mut tx = app.read().await?;
+        row = store::by_fingerprint(&mut tx, fingerprint).await?;
+        // a revoked authority is none that handshakes know, so they cannot tell what is below it from what is foreign
+        if let Some(row) = row.as_ref().filter(|_| reason == FOREIGN) {
+            let chain = store::chain(&mut tx, row.id).await?;
+            reason = problem(&chain, app.clock().now()).unwrap_or(reason);
+        }
+    }
+    event.denial_reason = Some(format!("client certificate: {reason}"));
     event.event_data = json!({
         "fingerprint": fingerprint,
         "serial_number": row.as_ref().map(|row| &row.serial_number),

@@ -227,6 +227,14 @@ async fn waiting(db: Db) -> Result<()> {
     assert!(pending::delete(&mut tx, bare.id).await?);
     assert!(!pending::delete(&mut tx, bare.id).await?, "once");
     assert!(pending::by_id(&mut tx, bare.id).await?.is_none());
+
+    let late = PendingAuthorityRow { id: Uuid::now_v7(), created_at: at(5), ..bare.clone() };
+    pending::insert(&mut tx, &bare).await?;
+    pending::insert(&mut tx, &late).await?;
+    assert_eq!(pending::purge(&mut tx, at(0), 9).await?, [] as [Uuid; 0], "not what is of that very time");
+    assert_eq!(pending::purge(&mut tx, at(5), 1).await?, [bare.id]);
+    assert_eq!(pending::purge(&mut tx, at(5), 9).await?, [full.id]);
+    assert!(pending::list(&mut tx, 9).await? == [late]);
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! Authorities: their limits, their change, and what they publish while the server is sealed or was killed.
 
-use super::outside::{Outside, csr, openssl, try_openssl};
+use super::outside::{Outside, csr, openssl, read, try_openssl};
 use super::scene::Scene;
 use crate::support::{Server, Store, text};
 use serde_json::{Value, json};
 
-both_stores!(path_lengths, rotation, from_outside, statuses, sealed, killed);
+both_stores!(path_lengths, rotation, from_outside, same_serial_numbers, statuses, sealed, killed);
 
 /// A server's certificate in leaf.pem.
 async fn leaf(scene: &Scene, issuer: &str, name: &str) {
@@ -67,7 +67,19 @@ async fn rotation(store: Store) {
         .refused("CONFLICT");
     scene.server.as_root(update, json!({"input": {"serialNumber": old, "enabled": false}})).await.ok();
     let named = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[]), "issuerSerialNumber": old});
-    scene.sign(&scene.server.root, named).await.refused("CONFLICT");
+    let reply = scene.sign(&scene.server.root, named).await;
+    reply.refused("CONFLICT");
+    assert!(reply.message().contains("name another one"), "{}", reply.body);
+    // who asks by a role cannot name one
+    let role =
+        "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+    let rules = json!({"path": "pki.old", "certTypes": ["SERVER"], "allowedDomains": ["a.example"],
+        "allowBareDomains": true, "issuerSerialNumber": old});
+    scene.server.as_root(role, json!({ "input": rules })).await.ok();
+    let by_role = json!({"certType": "SERVER", "csrPem": csr("/CN=a.example", &[]), "role": "pki.old"});
+    let reply = scene.sign(&scene.server.root, by_role.clone()).await;
+    reply.refused("CONFLICT");
+    assert!(reply.message().contains("give the role another one"), "{}", reply.body);
     let after = scene.client("after", json!({})).await;
     assert!(scene.ocsp(&new, "next", "after", &[]).contains("after.pem: good"));
     assert!(scene.ocsp(&old, "issuing", "before", &[]).contains("before.pem: good"));
@@ -123,6 +135,45 @@ async fn from_outside(store: Store) {
     // no key is in an answer, a log line or the audit log
     let body: String = outside.key.lines().nth(1).unwrap().to_owned();
     assert!(!scene.server.log().contains(&body));
+}
+
+/// Authorities are named by their serial numbers: no two have the same.
+async fn same_serial_numbers(store: Store) {
+    let scene = Scene::plain(store).await;
+    let place = scene.place();
+    let twin = |name: &str| {
+        let made = format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.pem -days 30 \
+             -subj /CN={name} -set_serial 77 -addext keyUsage=critical,keyCertSign,cRLSign"
+        );
+        openssl(place, &made.split_whitespace().collect::<Vec<_>>());
+        let key = read(place, &format!("{name}.key"));
+        json!({"input": {"certificatePem": scene.pem(name), "privateKeyPem": key}})
+    };
+    let import =
+        "mutation($input: ImportCaInput!) { importCa(input: $input) { certificate { serialNumber } } }";
+    let made = scene.server.as_root(import, twin("one")).await.ok();
+    assert_eq!(made["importCa"]["certificate"]["serialNumber"], json!("4d"));
+    let refused = scene.server.as_root(import, twin("two")).await;
+    assert!(refused.body.contains("CN=one"), "{}", refused.body);
+    refused.refused("CONFLICT");
+    // the same of one that was asked for here; its request waits on
+    let request = "mutation { requestIntermediateCa(input: {commonName: \"Three\"}) { requestId csrPem } }";
+    let asked = scene.server.as_root(request, json!({})).await.ok();
+    scene.write("three.csr", text(&asked, "/requestIntermediateCa/csrPem"));
+    let id = text(&asked, "/requestIntermediateCa/requestId");
+    scene.write("three.ext", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n");
+    let complete = "mutation($input: CompleteIntermediateCaInput!) { completeIntermediateCa(input: $input) { certificate { serialNumber } } }";
+    for (serial, refused) in [("77", true), ("78", false)] {
+        let sign = format!(
+            "x509 -req -in three.csr -CA two.pem -CAkey two.key -set_serial {serial} -days 20 -extfile three.ext -out three.pem"
+        );
+        openssl(place, &sign.split_whitespace().collect::<Vec<_>>());
+        let input =
+            json!({"requestId": id, "certificatePem": scene.pem("three"), "chainPem": scene.pem("two")});
+        let reply = scene.server.as_root(complete, json!({ "input": input })).await;
+        assert_eq!(reply.code(), refused.then_some("CONFLICT"), "{serial}: {}", reply.body);
+    }
 }
 
 /// OCSP by POST and GET, with a nonce and without; good, revoked and unknown.

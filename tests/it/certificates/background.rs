@@ -94,6 +94,12 @@ async fn ends(store: Store) {
     let gone_revoked = leaf(&scene, "gone-revoked", json!({})).await;
     scene.revoke(&gone_revoked).await.ok();
     let ended = leaf(&scene, "ended", json!({})).await;
+    let mut requests = Vec::new();
+    for _ in 0..2 {
+        let request = "mutation { requestIntermediateCa(input: {commonName: \"Waits\"}) { requestId } }";
+        let asked = scene.server.as_root(request, json!({})).await.ok();
+        requests.push(text(&asked, "/requestIntermediateCa/requestId").to_owned());
+    }
     let now = SystemClock.now();
     let mut sql = Sql::open(&scene.server.database.url).await;
     for (serial, ago) in [(&gone, 120), (&gone_revoked, 120), (&empty, 120), (&parent, 120), (&ended, 30)] {
@@ -106,6 +112,14 @@ async fn ends(store: Store) {
         );
         assert_eq!(sql.run(&moved).await, 1);
     }
+    let long_ago = now - TimeDelta::days(31);
+    let abandoned = match sql.store() {
+        Store::Sqlite => format!("hex(id) = '{}'", requests[0].replace('-', "").to_uppercase()),
+        Store::Postgres => format!("id = '{}'", requests[0]),
+    };
+    let moved =
+        format!("UPDATE pending_authorities SET created_at = '{}' WHERE {abandoned}", long_ago.to_rfc3339());
+    assert_eq!(sql.run(&moved).await, 1);
     let metrics = scene.server.http.get(format!("{}/metrics", scene.server.address())).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     assert!(metrics.contains("secrethub_certificates_expiring{type=\"server\"} 1\n"), "{metrics}");
@@ -114,6 +128,7 @@ async fn ends(store: Store) {
     while sql.number(&count(&gone)).await
         + sql.number(&count(&gone_revoked)).await
         + sql.number(&count(&empty)).await
+        + sql.number(&format!("SELECT count(*) FROM pending_authorities WHERE {abandoned}")).await
         > 0
     {
         assert!(since.elapsed() < Duration::from_secs(150), "nothing was tidied: {}", scene.server.log());
@@ -132,8 +147,14 @@ async fn ends(store: Store) {
     let reported: Vec<_> =
         of("certificate.expiring").iter().map(|data| data["serial_number"].clone()).collect();
     assert_eq!(reported, [json!(near)]);
-    let removed: i64 = of("certificate.tidied").iter().map(|data| data["removed"].as_i64().unwrap()).sum();
+    let removed: i64 = of("certificate.tidied").iter().filter_map(|data| data["removed"].as_i64()).sum();
     assert!(removed >= 3, "{events}");
+    let given_up: Vec<_> = of("certificate.tidied")
+        .iter()
+        .filter_map(|data| data["authority_requests"].as_array().cloned())
+        .flatten()
+        .collect();
+    assert_eq!(given_up, [json!(requests[0])], "the other one waits on");
     let look = format!("{{ certificate(serialNumber: \"{gone}\") {{ serialNumber }} }}");
     assert_eq!(scene.server.as_root(&look, json!({})).await.ok()["certificate"], Value::Null);
     scene.server.audit_is_whole().await;

@@ -1,13 +1,16 @@
 //! Client certificates at the listener, shown by the real `curl`.
 
-use super::outside::{Outside, openssl, request};
+use super::outside::{Outside, openssl, read, request};
 use super::scene::{Holder, Scene, curl_at};
+use crate::support::server::program;
 use crate::support::store::Database;
 use crate::support::{Options, Server, Store, text};
 use serde_json::{Value, json};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-both_stores!(bound_tokens, bad_certificates, forged_headers);
+both_stores!(bound_tokens, administrators, bad_certificates, forged_headers, command_line, own_certificate);
 
 const ME: &str = "{ me { entity policies } }";
 /// How long a change may take to reach another node.
@@ -108,6 +111,27 @@ async fn bound_tokens(store: Store) {
     assert!(scene.login(&one).is_none() && scene.login(&two).is_some());
 }
 
+/// A policy that is bound to an administrator is in force for every certificate of that one, and for nobody else's.
+async fn administrators(store: Store) {
+    let scene = Scene::tls(store).await;
+    let document = json!({"version": 1, "administers": ["audit"]});
+    let policy = json!({"name": "auditors", "document": document, "entityBindings": ["admin:alice"]});
+    let create =
+        "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { entityBindings } } }";
+    let made = scene.server.as_root(create, json!({ "input": policy })).await.ok();
+    assert_eq!(made["createPolicy"]["policy"]["entityBindings"], json!(["admin:alice"]));
+    let alice = scene.client("alice", json!({"certType": "ADMIN_CLIENT"})).await;
+    let bob = scene.client("bob", json!({"certType": "ADMIN_CLIENT"})).await;
+    let agent = scene.client("agent", json!({"entityId": "alice"})).await;
+    let events = "{ auditEvents(first: 1) { nodes { eventType } } }";
+    for (holder, refusal) in [(alice, ""), (bob, "FORBIDDEN"), (agent, "FORBIDDEN")] {
+        let token = token_of(&scene, &holder);
+        let (full, key) = files(&holder);
+        let answer = scene.curl(Some((&full, &key)), Some(&token), events, &[]).unwrap();
+        assert_eq!(code(&answer), refusal, "{}: {answer}", holder.name);
+    }
+}
+
 /// Expired, not yet valid, of another authority, without a record, below a revoked authority, of a server: each is refused for its
 /// reason. That a client must have the certificate's key is seen at the listener itself, since `curl` shows no pair that does not fit.
 async fn bad_certificates(store: Store) {
@@ -139,6 +163,10 @@ async fn bad_certificates(store: Store) {
     refused(&scene, "late", None, "an authority above the certificate was revoked").await;
     let revoked = "the certificate, or an authority above it, was revoked";
     refused(&scene, "late", Some("certificate revoked"), revoked).await;
+    // that authority is no longer one that handshakes know; the record tells all the same
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let above = "an authority above the certificate was revoked";
+    refused(&scene, "late", Some("unknown ca"), above).await;
     // a server's certificate is no client's
     let csr = request(scene.place(), "server", "/CN=s.example", &[]);
     let signed = scene.sign(&scene.server.root, json!({"certType": "SERVER", "csrPem": csr})).await.ok();
@@ -220,6 +248,85 @@ async fn forged_headers(store: Store) {
             "{header}"
         );
     }
+}
+
+/// Where a certificate is required, the command line shows one: to unseal, too.
+async fn command_line(store: Store) {
+    let mut server = Server::start(store, Options { tls: true, ..Options::server() }).await;
+    server.initialize().await;
+    server.unseal().await;
+    let mut scene = Scene::on(server).await;
+    scene.until_trusted().await;
+    let (full, key) = files(&scene.client("operator", json!({})).await);
+    let place = scene.place().to_owned();
+    let path = |name: &str| place.join(name).display().to_string();
+    // while it is sealed the server has no certificate of its authority, and shows this one
+    let own = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key -out own.pem -days 2 -subj /CN=localhost \
+        -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=IP:127.0.0.1";
+    openssl(&place, &own.split_whitespace().collect::<Vec<_>>());
+    scene.write("trusted.pem", &[scene.pem("own"), scene.pem("root")].concat());
+    let listener = [
+        ("TLS_CERT", path("own.pem")),
+        ("TLS_KEY", path("own.key")),
+        ("CLIENT_CERTIFICATES", "required".to_owned()),
+    ];
+    let variable = |(name, value)| (format!("SECRETHUB_LISTENER__{name}"), value);
+    scene.server.options.environment = listener.map(variable).into();
+    let shown = [read(&place, &full), read(&place, &key)].concat();
+    scene.server.http = reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
+        .identity(reqwest::Identity::from_pem(shown.as_bytes()).unwrap())
+        .build()
+        .unwrap();
+    scene.server.restart().await;
+    let address = scene.server.address();
+    let run = |shown: &[(&str, String)], command: &str, input: &str| {
+        let mut child = Command::new(program())
+            .args(["operator", command])
+            .env("SECRETHUB_ADDR", &address)
+            .env("SECRETHUB_CACERT", path("trusted.pem"))
+            .envs(shown.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+        let ended = child.wait_with_output().unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (code, said) = run(&[], "status", "");
+    assert!(code == Some(1) && said.contains("asks for a client certificate"), "{said}");
+    let both = [("SECRETHUB_CLIENT_CERT", path(&full)), ("SECRETHUB_CLIENT_KEY", path(&key))];
+    let (code, said) = run(&both[..1], "status", "");
+    assert!(code == Some(2) && said.contains("both or neither"), "{said}");
+    let (code, said) = run(&both, "status", "");
+    assert_eq!(code, Some(3), "it is sealed: {said}");
+    for share in &scene.server.shares[..2] {
+        let (code, said) = run(&both, "unseal", &format!("{share}\n"));
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let (code, said) = run(&both, "status", "");
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// The server's own certificate is of the default authority, also when that is another one.
+async fn own_certificate(store: Store) {
+    let scene = Scene::tls(store).await;
+    let next = json!({"commonName": "Next", "issuerSerialNumber": scene.root, "makeDefault": true});
+    scene.new_below(next, "next").await.unwrap();
+    let since = Instant::now();
+    let address = scene.server.address().replace("https://", "");
+    let issuer = || {
+        let shown = openssl(scene.place(), &["s_client", "-connect", &address]);
+        shown.lines().find(|line| line.starts_with("issuer=")).unwrap_or_default().to_owned()
+    };
+    while !issuer().contains("Next") {
+        assert!(since.elapsed() < Duration::from_secs(90), "it is of {}", issuer());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    scene.until_trusted().await;
 }
 
 /// What is revoked on one node ends tokens and logins on the other.

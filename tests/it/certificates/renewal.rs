@@ -6,7 +6,7 @@ use super::scene::Scene;
 use crate::support::{Store, text};
 use serde_json::{Value, json};
 
-both_stores!(renewal, enrolment);
+both_stores!(renewal, renewal_by_policy, enrolment);
 
 /// Renewal needs the old certificate on the connection, its token, and `renew` on the path of a role that renews.
 async fn renewal(store: Store) {
@@ -46,6 +46,38 @@ async fn renewal(store: Store) {
     fixed["renewable"] = json!(false);
     server.as_root(role, json!({ "input": fixed })).await.ok();
     assert_eq!(code(&with(&token)), "CONFLICT");
+}
+
+/// A policy that bounds lifetimes cuts the renewed certificate's, asked for or not.
+async fn renewal_by_policy(store: Store) {
+    let scene = Scene::tls(store).await;
+    let server = &scene.server;
+    let role =
+        "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+    let rules = json!({"path": "pki.r", "certTypes": ["AGENT_CLIENT"], "allowedEntityIds": ["r*"], "ttlSeconds": 3600});
+    server.as_root(role, json!({ "input": rules })).await.ok();
+    let document = json!({"version": 1, "allowed_secrets": ["pki.r"], "allowed_operations": ["renew"],
+        "conditions": {"max_ttl": "10m"}});
+    let policy = json!({"name": "r", "document": document, "entityBindings": ["agent:r1"]});
+    let create = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { name } } }";
+    server.as_root(create, json!({ "input": policy })).await.ok();
+    let holder = scene.client("r1", json!({"role": "pki.r"})).await;
+    let token = token_of(&scene, &holder);
+    let (full, key) = files(&holder);
+    for (ttl, warned) in [("", 1), (", ttlSeconds: 1200", 1), (", ttlSeconds: 300", 0)] {
+        let asked = serde_json::to_string(&csr("/CN=r1", &[])).unwrap();
+        let renew = format!(
+            "mutation {{ renewCertificate(input: {{csrPem: {asked}{ttl}}}) {{ certificate {{ commonName }} warnings }} }}"
+        );
+        let renewed = scene.curl(Some((&full, &key)), Some(&token), &renew, &[]).unwrap();
+        let warnings = renewed["data"]["renewCertificate"]["warnings"].as_array();
+        let warnings = warnings.unwrap_or_else(|| panic!("{ttl}: {renewed}"));
+        assert_eq!(warnings.len(), warned, "{ttl}: {renewed}");
+        assert!(
+            warnings.iter().all(|said| said.as_str().unwrap().contains("cut to 600 seconds")),
+            "{renewed}"
+        );
+    }
 }
 
 /// A request that waits for approval; who asked for it gets its certificate there.
@@ -95,6 +127,15 @@ async fn enrolment(store: Store) {
     );
     server.as_root(&deny(&ids[1]), json!({})).await.ok();
     server.as_root(&approve(&ids[1]), json!({})).await.refused("CONFLICT");
+    // the role has become stricter meanwhile
+    let late = scene.sign(token, input.clone()).await.ok();
+    let mut strict = rules.clone();
+    strict["keyTypes"] = json!(["RSA_2048"]);
+    server.as_root(role, json!({ "input": strict })).await.ok();
+    let approved = approve(text(&late, "/signCertificate/enrollment/enrollmentId"));
+    let approved = server.as_root(&approved, json!({})).await;
+    approved.refused("BAD_USER_INPUT");
+    assert_eq!(approved.field(), Some("input.enrollmentId"), "{}", approved.body);
     let seen = server.graphql(Some(token), &look(&ids[0]), json!({})).await.ok();
     assert_eq!(
         seen["enrollment"],

@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-both_stores!(by_role, of_keys_and_encodings, lifetimes, at_once);
+both_stores!(by_role, of_keys_and_encodings, lifetimes, lifetimes_by_policy, at_once);
 
 const ROLE: &str =
     "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
@@ -56,6 +56,20 @@ async fn by_role(store: Store) {
         kind["certType"] = json!(other);
         scene.sign(&token, kind.clone()).await.refused("BAD_USER_INPUT");
     }
+    // where the common name is the only name, it is what is wrong
+    let bare = json!({"role": "pki.web", "certType": "SERVER", "csrPem": csr("/O=x", &[]), "commonName": "a.*.web.example"});
+    let reply = scene.sign(&token, bare).await;
+    assert_eq!(reply.field(), Some("input.commonName"), "{}", reply.body);
+    let mut elsewhere = asked(&csr("/CN=a.web.example", &[]));
+    elsewhere["role"] = json!("pki.none");
+    let reply = scene.sign(&token, elsewhere).await;
+    reply.refused("NOT_FOUND");
+    assert!(reply.message().contains("certificate role"), "{}", reply.body);
+    // who administers certificates may know of every role, and is told what is missing
+    let document = json!({"version": 1, "administers": ["certificates"]});
+    scene.server.create_policy("pki", document).await;
+    let administrator = scene.server.token_with(&["pki"], json!({})).await;
+    scene.sign(&administrator, asked(&csr("/CN=a.web.example", &[]))).await.refused("FORBIDDEN");
     let outside_role = json!({"certType": "SERVER", "csrPem": csr("/CN=a.web.example", &[])});
     scene.sign(&token, outside_role).await.refused("FORBIDDEN");
     // names that are not the CSR's are asked for in the request, and checked alike
@@ -95,7 +109,8 @@ async fn of_keys_and_encodings(store: Store) {
         let (key, file) = (format!("{name}.key"), format!("{name}.csr"));
         openssl(place, &["req", "-new", "-key", &key, "-subj", "/CN=a.web.example", "-out", &file]);
         let reply = scene.sign(&token, asked(&read(place, &file))).await;
-        assert_eq!(reply.code(), Some("BAD_USER_INPUT"), "{name}: {}", reply.body);
+        let field = Some("input.csrPem");
+        assert_eq!((reply.code(), reply.field()), (Some("BAD_USER_INPUT"), field), "{name}: {}", reply.body);
     }
     let good = request(place, "good", "/CN=a.web.example", &[]);
     for (what, pem) in odd(&scene, &good) {
@@ -194,6 +209,49 @@ async fn lifetimes(store: Store) {
     scene.sign(&token, by_role).await.ok();
     let below = json!({"commonName": "Longer", "issuerSerialNumber": serial, "ttlSeconds": 86400});
     scene.new_below(below, "longer").await.unwrap_err().refused("BAD_USER_INPUT");
+}
+
+/// What a policy bounds is cut to its bound, and told.
+async fn lifetimes_by_policy(store: Store) {
+    let scene = Scene::plain(store).await;
+    web(&scene, json!({})).await;
+    let document = json!({"version": 1, "allowed_secrets": ["pki.web"], "allowed_operations": ["issue"],
+        "conditions": {"max_ttl": "10m"}});
+    scene.server.create_policy("brief", document).await;
+    let token = scene.server.token_with(&["brief"], json!({})).await;
+    let issue = "mutation($input: IssueCertificateInput!) { issueCertificate(input: $input) {
+        certificate { validFrom validUntil } warnings } }";
+    let cut = json!([
+        "the lifetime was cut to 600 seconds by the longest lifetime that the caller's policies allow"
+    ]);
+    for (asked, most, warnings) in [(Some(1200), 600, &cut), (None, 600, &cut), (Some(300), 300, &json!([]))]
+    {
+        let mut input = json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example"});
+        if let Some(seconds) = asked {
+            input["ttlSeconds"] = json!(seconds);
+        }
+        let made = scene.server.graphql(Some(&token), issue, json!({ "input": input })).await.ok();
+        let moment = |field| -> chrono::DateTime<chrono::Utc> {
+            text(&made, &format!("/issueCertificate/certificate/{field}")).parse().unwrap()
+        };
+        // it is valid from half a minute ago
+        let seconds = (moment("validUntil") - moment("validFrom")).num_seconds();
+        assert!((most..=most + 30).contains(&seconds), "{asked:?}: {seconds}");
+        assert_eq!(&made["issueCertificate"]["warnings"], warnings, "{asked:?}");
+        input["csrPem"] = json!(csr("/CN=a.web.example", &[]));
+        let signed = scene.sign(&token, input).await.ok();
+        assert_eq!(&signed["signCertificate"]["warnings"], warnings, "{asked:?}");
+    }
+    // beside a policy without the bound there is none
+    let both = scene.server.token_with(&["brief", "web"], json!({})).await;
+    let input =
+        json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example", "ttlSeconds": 1200});
+    let made = scene.server.graphql(Some(&both), issue, json!({ "input": input })).await.ok();
+    assert_eq!(made["issueCertificate"]["warnings"], json!([]));
+    // the role's own bound refuses
+    let mut long = asked(&csr("/CN=a.web.example", &[]));
+    long["ttlSeconds"] = json!(7201);
+    scene.sign(&token, long).await.refused("BAD_USER_INPUT");
 }
 
 /// Many at the same instant: each has a serial number of its own.

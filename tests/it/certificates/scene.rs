@@ -15,7 +15,7 @@ const BELOW: &str = "mutation($input: CreateIntermediateCaInput!) { createInterm
   certificate { serialNumber certificatePem chainPem } } }";
 const SIGN: &str = "mutation($input: SignCertificateInput!) { signCertificate(input: $input) {
   certificate { serialNumber fingerprint certificatePem chainPem names commonName validUntil entityId }
-  enrollment { enrollmentId state } } }";
+  enrollment { enrollmentId state } warnings } }";
 const REVOKE: &str = "mutation($input: RevokeCertificateInput!) { revokeCertificate(input: $input) {
   certificate { revoked } } }";
 /// How long what is done in the background may take.

@@ -1,6 +1,7 @@
 //! What the server shows of itself.
 
 use super::*;
+use crate::service::certificates::own::Standing;
 use rustls::client::danger::ServerCertVerifier;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -197,13 +198,39 @@ async fn an_issued_certificate_that_was_revoked_is_replaced_but_not_over_and_ove
     let first = server.served().await;
 
     server.clock.advance(TimeDelta::minutes(1));
-    server.keeper.stands.store(false, Ordering::SeqCst);
+    *server.keeper.standing.lock() = Standing::Fallen;
     assert_eq!(server.tls.see_to_own(&names).await, issued::Outlook::Good);
     let second = server.served().await;
     assert!(second != first && second != base);
     assert_eq!(server.tls.see_to_own(&names).await, issued::Outlook::Failed);
     assert_eq!(server.served().await, base);
     assert_eq!(server.keeper.issued.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_issued_certificate_follows_the_default_authority() {
+    let options =
+        TlsOptions { files: None, names: named(&["localhost"]), clients: ClientCertificates::Optional };
+    let server = Server::start(options, &[]).await;
+    let names = server.tls.names.clone().unwrap();
+    *server.keeper.issuer.lock() = Some(authority("root"));
+    server.tls.see_to_own(&names).await;
+    let first = server.served().await;
+    // the next default is there a second later
+    *server.keeper.issuer.lock() = Some(authority("below"));
+    *server.keeper.standing.lock() = Standing::Superseded;
+    server.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(server.tls.see_to_own(&names).await, issued::Outlook::Good);
+    assert_eq!(server.served().await, first, "not over and over");
+    server.clock.advance(TimeDelta::seconds(30));
+    assert_eq!(server.tls.see_to_own(&names).await, issued::Outlook::Good);
+    let second = server.served().await;
+    assert_ne!(second, first);
+    // one that the new default cannot give is no reason to drop what is good
+    *server.keeper.issuer.lock() = None;
+    server.clock.advance(TimeDelta::seconds(60));
+    assert_eq!(server.tls.see_to_own(&names).await, issued::Outlook::Waiting);
+    assert_eq!(server.served().await, second);
 }
 
 #[tokio::test]

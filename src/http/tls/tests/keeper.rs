@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::certificates::CertType;
 use crate::service::certificates::PeerCertificate;
-use crate::service::certificates::own::OwnCertificate;
+use crate::service::certificates::own::{OwnCertificate, Standing};
 use crate::service::certificates::trust::{Refusal, Refused};
 use futures_util::future::BoxFuture;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -28,7 +28,7 @@ pub(super) struct Keeper {
     /// Issues for three hours.
     pub(super) issuer: Mutex<Option<Authority>>,
     pub(super) issued: AtomicUsize,
-    pub(super) stands: AtomicBool,
+    pub(super) standing: Mutex<Standing>,
     pub(super) changed: Notify,
 }
 
@@ -43,7 +43,7 @@ impl Keeper {
             refusals: Mutex::new(Vec::new()),
             issuer: Mutex::new(None),
             issued: AtomicUsize::new(0),
-            stands: AtomicBool::new(true),
+            standing: Mutex::new(Standing::Good),
             changed: Notify::new(),
         }
     }
@@ -101,8 +101,8 @@ impl Gatekeeper for Arc<Keeper> {
         })
     }
 
-    fn stands<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async { Ok(self.stands.load(Ordering::SeqCst)) })
+    fn standing<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Standing>> {
+        Box::pin(async { Ok(*self.standing.lock()) })
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {
