@@ -1,7 +1,7 @@
 //! Intermediate authorities whose certificate an authority outside is yet to sign: the request, and the sealed key.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, change, exec, on};
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -74,7 +74,7 @@ pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
 
 /// Removes up to `limit` that were asked for before this time: their ids, oldest first.
 pub async fn purge(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<Vec<Uuid>> {
-    let rows: Vec<(Uuid,)> = on!(tx, c => sqlx::query_as(
+    let rows: Vec<(Uuid,)> = change!(tx, c => sqlx::query_as(
         "DELETE FROM pending_authorities WHERE id IN \
          (SELECT id FROM pending_authorities WHERE created_at < $1 ORDER BY id LIMIT $2) RETURNING id"
     ).bind(before).bind(limit).fetch_all(c))?;
