@@ -158,7 +158,9 @@ pub async fn require_signing(tx: &mut Tx, id: Uuid, by_role: bool, now: DateTime
     };
     let authority = store::by_id(tx, id).await?;
     if !authority.is_some_and(|row| row.enabled) {
-        return Err(Error::conflict(format!("the authority is disabled and signs nothing any more: {remedy}")));
+        return Err(Error::conflict(format!(
+            "the authority is disabled and signs nothing any more: {remedy}"
+        )));
     }
     match problem(tx, id, now).await? {
         None => Ok(()),

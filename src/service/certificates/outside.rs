@@ -123,7 +123,9 @@ pub async fn complete_intermediate(
 }
 
 pub(super) fn no_such_request() -> Error {
-    Error::not_found("no authority of this id waits for a signature, for 30 days at most: check the id, or ask anew")
+    Error::not_found(
+        "no authority of this id waits for a signature, for 30 days at most: check the id, or ask anew",
+    )
 }
 
 /// Checks what comes from elsewhere: an authority's certificate, its key, and the chain above it.

@@ -131,7 +131,12 @@ async fn authorise(access: &Access, wish: &CertificateWish) -> Result<Decision, 
 }
 
 /// What the caller's policies leave of a lifetime by a role, if they bound it: as long as they allow any, more is cut and not refused.
-pub fn by_policy(access: &Access, operation: Operation, path: &SecretPath, asked: Option<i64>) -> Option<i64> {
+pub fn by_policy(
+    access: &Access,
+    operation: Operation,
+    path: &SecretPath,
+    asked: Option<i64>,
+) -> Option<i64> {
     let action = Action::Secret { operation, path };
     let part = access.allowed_part(&action, asked);
     evaluate(&access.policies, &action, &access.circumstances(Some(part))).max_ttl_seconds

@@ -129,7 +129,8 @@ async fn give_up(ctx: &OpContext) -> Result<usize, Attempt> {
                 if ids.is_empty() {
                     return Ok(Change { value: 0, events: Vec::new(), effects: Vec::new() });
                 }
-                event.event_data = json!({ "authority_requests": ids, "requested_before": before.to_rfc3339() });
+                event.event_data =
+                    json!({ "authority_requests": ids, "requested_before": before.to_rfc3339() });
                 Ok(Change::new(ids.len(), event, Vec::new()))
             })
         })

@@ -117,10 +117,8 @@ async fn ends(store: Store) {
         Store::Sqlite => format!("hex(id) = '{}'", requests[0].replace('-', "").to_uppercase()),
         Store::Postgres => format!("id = '{}'", requests[0]),
     };
-    let moved = format!(
-        "UPDATE pending_authorities SET created_at = '{}' WHERE {abandoned}",
-        long_ago.to_rfc3339()
-    );
+    let moved =
+        format!("UPDATE pending_authorities SET created_at = '{}' WHERE {abandoned}", long_ago.to_rfc3339());
     assert_eq!(sql.run(&moved).await, 1);
     let metrics = scene.server.http.get(format!("{}/metrics", scene.server.address())).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();

@@ -116,7 +116,8 @@ async fn administrators(store: Store) {
     let scene = Scene::tls(store).await;
     let document = json!({"version": 1, "administers": ["audit"]});
     let policy = json!({"name": "auditors", "document": document, "entityBindings": ["admin:alice"]});
-    let create = "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { entityBindings } } }";
+    let create =
+        "mutation($input: PolicyInput!) { createPolicy(input: $input) { policy { entityBindings } } }";
     let made = scene.server.as_root(create, json!({ "input": policy })).await.ok();
     assert_eq!(made["createPolicy"]["policy"]["entityBindings"], json!(["admin:alice"]));
     let alice = scene.client("alice", json!({"certType": "ADMIN_CLIENT"})).await;

@@ -54,8 +54,7 @@ async fn renewal_by_policy(store: Store) {
     let server = &scene.server;
     let role =
         "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
-    let rules =
-        json!({"path": "pki.r", "certTypes": ["AGENT_CLIENT"], "allowedEntityIds": ["r*"], "ttlSeconds": 3600});
+    let rules = json!({"path": "pki.r", "certTypes": ["AGENT_CLIENT"], "allowedEntityIds": ["r*"], "ttlSeconds": 3600});
     server.as_root(role, json!({ "input": rules })).await.ok();
     let document = json!({"version": 1, "allowed_secrets": ["pki.r"], "allowed_operations": ["renew"],
         "conditions": {"max_ttl": "10m"}});
@@ -74,7 +73,10 @@ async fn renewal_by_policy(store: Store) {
         let warnings = renewed["data"]["renewCertificate"]["warnings"].as_array();
         let warnings = warnings.unwrap_or_else(|| panic!("{ttl}: {renewed}"));
         assert_eq!(warnings.len(), warned, "{ttl}: {renewed}");
-        assert!(warnings.iter().all(|said| said.as_str().unwrap().contains("cut to 600 seconds")), "{renewed}");
+        assert!(
+            warnings.iter().all(|said| said.as_str().unwrap().contains("cut to 600 seconds")),
+            "{renewed}"
+        );
     }
 }
 

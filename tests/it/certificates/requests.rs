@@ -224,7 +224,8 @@ async fn lifetimes_by_policy(store: Store) {
     let cut = json!([
         "the lifetime was cut to 600 seconds by the longest lifetime that the caller's policies allow"
     ]);
-    for (asked, most, warnings) in [(Some(1200), 600, &cut), (None, 600, &cut), (Some(300), 300, &json!([]))] {
+    for (asked, most, warnings) in [(Some(1200), 600, &cut), (None, 600, &cut), (Some(300), 300, &json!([]))]
+    {
         let mut input = json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example"});
         if let Some(seconds) = asked {
             input["ttlSeconds"] = json!(seconds);
@@ -243,7 +244,8 @@ async fn lifetimes_by_policy(store: Store) {
     }
     // beside a policy without the bound there is none
     let both = scene.server.token_with(&["brief", "web"], json!({})).await;
-    let input = json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example", "ttlSeconds": 1200});
+    let input =
+        json!({"role": "pki.web", "certType": "SERVER", "commonName": "a.web.example", "ttlSeconds": 1200});
     let made = scene.server.graphql(Some(&both), issue, json!({ "input": input })).await.ok();
     assert_eq!(made["issueCertificate"]["warnings"], json!([]));
     // the role's own bound refuses
