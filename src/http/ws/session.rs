@@ -128,7 +128,12 @@ where
     if stream.close(Some(frame)).await.is_err() {
         return;
     }
-    while let Some(Ok(_)) = stream.next().await {}
+    while let Some(Ok(message)) = stream.next().await {
+        if matches!(message, Message::Close(_)) {
+            // nothing comes after it, and the server is the one to end the connection (RFC 6455, section 7.1.1)
+            return;
+        }
+    }
     // What was sent and not read (the rest of a message that is too big) would reset the connection, and the client not hear why.
     let mut unread = [0; 4096];
     while matches!(stream.get_mut().read(&mut unread).await, Ok(length) if length > 0) {}

@@ -36,6 +36,9 @@ async fn a_revoked_token(store: Store) {
     assert!(matches!(heard, Heard::Closed(4403)), "{heard:?}");
     eprintln!("closed {:?} after the revocation began", begun.elapsed());
     assert_eq!(idle.closed().await, 4403);
+    // once the client has taken leave the connection ends, and not only when a silent client would be left
+    let ended = idle.hear_within(Duration::from_millis(1500)).await;
+    assert!(matches!(ended, Some(Heard::Gone)), "{ended:?}");
     match events.event().await {
         Event::Next(result) => {
             assert_eq!(result["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{result}")
