@@ -55,7 +55,7 @@ async fn change(node: &Node, number: usize, kind: Kind, stale: &AtomicUsize) -> 
 async fn storm(node: Arc<Node>, refuses: Kind) -> usize {
     const CHANGES: usize = 120;
     let stale = Arc::new(AtomicUsize::new(0));
-    let kind = move |number: usize| if number % 3 == 0 { refuses } else { Kind::Writes };
+    let kind = move |number: usize| if number.is_multiple_of(3) { refuses } else { Kind::Writes };
     let before = shown(audit_store::head(&mut shown(node.app.read().await)).await).sequence_number;
     let tasks: Vec<_> = (0..CHANGES)
         .map(|number| {
