@@ -8,64 +8,23 @@
 #
 # Needs wrk, jq, curl, openssl, python3, psql and PostgreSQL's programs. Starts its own servers on free ports in a temporary folder, talks to
 # 127.0.0.1 only, and ends by itself.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/common.sh"
 seconds=${1:-10}
 count=100000
-for tool in wrk jq curl openssl python3 psql; do
-  command -v "$tool" >/dev/null || { echo "benches/revoked.sh: $tool is missing" >&2; exit 1; }
-done
-pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-[ -n "$pg_bin" ] || { echo "benches/revoked.sh: PostgreSQL is missing" >&2; exit 1; }
-
+need wrk jq curl openssl python3 psql
 binary=${SECRETHUB_BINARY:-}
 if [ -z "$binary" ]; then
-  cargo build --release --quiet -p secrethub
+  cargo build --release --quiet
   binary=${CARGO_TARGET_DIR:-target}/release/secrethub
 fi
-work=$(mktemp -d)
-chmod 755 "$work"
-server=
-as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
-finish() {
-  [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server" 2>/dev/null; } || true
-  [ ! -d "$work/pg" ] || as_postgres "$pg_bin/pg_ctl" -D "$work/pg" -m immediate stop >/dev/null 2>&1 || true
-  rm -rf "$work"
-}
-trap finish EXIT
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-export SECRETHUB_TOKEN=bench-root-token-0123456789
 
-graphql() { # QUERY VARIABLES
-  jq -cn --arg q "$1" --argjson v "$2" '{query: $q, variables: $v}' |
-    curl -sf "http://$address/graphql" -H "Authorization: Bearer $SECRETHUB_TOKEN" -H 'Content-Type: application/json' -d @-
-}
 now() { date +%s%3N; }
 row() { printf '| %s | %s | %s |\n' "$store" "$1" "$2"; }
 
-# wrk's script: one POST with the body of a file
-script() { # FILE CONTENT-TYPE BODY-FILE
-  cat >"$1" <<LUA
-wrk.method = "POST"
-local file = io.open("$3", "rb")
-wrk.body = file:read("*a")
-file:close()
-wrk.headers["Content-Type"] = "$2"
-wrk.headers["Authorization"] = "Bearer $SECRETHUB_TOKEN"
-bad = 0
-function response(status, headers, body) if status ~= 200 or body:find('"errors"') then bad = bad + 1 end end
-local threads = {}
-function setup(thread) table.insert(threads, thread) end
-function done(summary, latency, requests)
-  local failed = 0
-  for _, t in ipairs(threads) do failed = failed + t:get("bad") end
-  io.write(string.format("RESULT %.0f/s, p50 %.2f ms, p99 %.2f ms, longest %.1f ms, %d failed\n", summary.requests / (summary.duration / 1e6),
-    latency:percentile(50) / 1000, latency:percentile(99) / 1000, latency.max / 1000, failed))
-end
-LUA
-}
 load() { # SCRIPT PATH
-  wrk -t1 -c16 -d"${seconds}s" -s "$1" "http://$address$2" | sed -n 's/^RESULT //p'
+  local rate p50 p99 failed
+  read -r rate p50 p99 failed < <(wrk_run 16 "$seconds" "$1" "http://$address$2")
+  echo "$rate/s, p50 $p50 ms, p99 $p99 ms, $failed failed"
 }
 
 # The numbers that the two databases count and spell differently: a certificate is copied $count times, each copy revoked.
@@ -124,10 +83,7 @@ until_listed() { # AUTHORITY-SERIAL SERIAL
 run() { # STORE URL
   local root full empty good began middle serial
   store=$1 url=$2
-  address=127.0.0.1:$(free_port)
-  "$binary" dev --listen "$address" --root-token "$SECRETHUB_TOKEN" --store "$url" >"$work/$1.out" 2>"$work/$1.err" &
-  server=$!
-  for _ in $(seq 100); do curl -sf "http://$address/v1/sys/health" >/dev/null && break; sleep 0.05; done
+  start_secrethub "$store" "$url"
   root=$(graphql 'mutation { createRootCa(input: {commonName: "Bench Root"}) { certificate { serialNumber } } }' '{}' | jq -r .data.createRootCa.certificate.serialNumber)
   full=$(authority Full "$root")
   empty=$(authority Empty "$root")
@@ -135,7 +91,7 @@ run() { # STORE URL
   good=$(issue "$empty")
   graphql 'mutation { putSecret(input: {path: "bench.read", data: {k: "v"}}) { secret { version } } }' '{}' >/dev/null
   echo '{"query":"{ secret(path: \"bench.read\") { data } }"}' >"$work/read.json"
-  script "$work/read.lua" application/json "$work/read.json"
+  wrk_script "$work/read.lua" POST "$work/read.json" 'Content-Type: application/json' "Authorization: Bearer $SECRETHUB_TOKEN"
   middle=$(printf '4%031x' $((count / 2)))
 
   fill "$full"
@@ -165,7 +121,7 @@ run() { # STORE URL
   openssl ocsp -issuer "$work/empty.pem" -serial "0x$good" -reqout "$work/empty-nonce.der"
   for asked in full empty full-nonce empty-nonce; do
     who=${asked%-nonce}
-    script "$work/$asked.lua" application/ocsp-request "$work/$asked.der"
+    wrk_script "$work/$asked.lua" POST "$work/$asked.der" 'Content-Type: application/ocsp-request'
     row "OCSP, authority $asked" "$(load "$work/$asked.lua" "/v1/pki/${!who}/ocsp")"
   done
 
@@ -174,8 +130,7 @@ run() { # STORE URL
   (while read -r serial; do revoke "$serial"; sleep 0.8; done <"$work/serials") &
   row 'reads of a secret, a revocation a second and lists as they come' "$(load "$work/read.lua" /graphql)"
   wait $!
-  kill "$server" && wait "$server" || true
-  server=
+  stop "$server"
 }
 
 echo "$(date -u +%F), $(nproc) cores, wrk with 16 connections on the same machine, ${seconds} s a run"
@@ -183,9 +138,5 @@ echo
 echo '| store | what | measured |'
 echo '|---|---|---|'
 run sqlite "sqlite:$work/store.db"
-mkdir "$work/pg"
-[ "$(id -u)" != 0 ] || chown postgres "$work/pg"
-pg_port=$(free_port)
-as_postgres "$pg_bin/initdb" -D "$work/pg" -U bench -A trust >/dev/null
-as_postgres "$pg_bin/pg_ctl" -D "$work/pg" -w -l "$work/pg/log" -o "-p $pg_port -c listen_addresses=127.0.0.1 -k $work/pg" start >/dev/null
-run postgresql "postgres://bench@127.0.0.1:$pg_port/postgres"
+start_postgres store
+run postgresql "postgres://bench:$PGPASSWORD@127.0.0.1:$pg_port/postgres"
