@@ -1,7 +1,7 @@
 //! The span of a request, in the trace of its caller if there is one.
 
-use super::meters::Watch;
 use crate::error::ErrorCode;
+use crate::graphql::operations::Operation;
 use crate::model::trace::SPANS;
 use http::HeaderMap;
 use opentelemetry::Context;
@@ -49,12 +49,17 @@ pub fn request(headers: &HeaderMap, id: &str) -> Span {
     span
 }
 
+/// The same for an operation over a socket, whose messages carry no trace context.
+pub fn operation(id: &str) -> Span {
+    request(&HeaderMap::new(), id)
+}
+
 /// Says how the request ended.
-pub fn answered(span: &Span, watch: &Watch<'_>, code: Option<ErrorCode>) {
+pub fn answered(span: &Span, operation: Operation, code: Option<ErrorCode>) {
     if span.is_disabled() {
         return;
     }
-    let operation = watch.operation().name();
+    let operation = operation.name();
     span.record("operation", operation);
     // the field `otel.name` does not count once a span has begun
     span.context().span().update_name(operation);

@@ -162,7 +162,7 @@ impl<A: Api> GraphqlDoor<A> {
             Err(Error::new(ErrorCode::Unavailable, message).into())
         });
         let code = outcome.as_ref().map_or_else(|refusal| Some(refusal.error.code()), Outcome::code);
-        trace::answered(&span, &watch, code);
+        trace::answered(&span, watch.operation(), code);
         watch.answered(code);
         match outcome {
             Ok(Outcome::Once(response)) => execution(form, &id, response),

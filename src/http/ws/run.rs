@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorCode};
 use crate::graphql::errors::{log, server_error};
 use crate::http::params::Params;
 use crate::http::places::Subscribed;
+use crate::http::trace;
 use crate::http::transport::answer::{payload, was_executed};
 use crate::http::transport::operation::Operation;
 use crate::http::transport::{Api, GraphqlDoor, code_of};
@@ -16,6 +17,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 /// A message of an operation.
 pub struct Said {
@@ -48,17 +50,22 @@ impl<A: Api> Run<A> {
     pub fn messages(self, params: Params, context: A::Context) -> impl Stream<Item = Said> + Send + 'static {
         async move {
             let (within, started) = (self.door.request_timeout(), Instant::now());
-            let begun = timeout(within, self.door.operation(params, context)).await;
+            let span = trace::operation(&self.request_id);
+            let begun = timeout(within, self.door.operation(params, context)).instrument(span.clone()).await;
             match begun.unwrap_or_else(|_| Err(late())) {
                 Err(error) => {
-                    self.door.meters().watch(started).answered(Some(error.code()));
+                    let watch = self.door.meters().watch(started);
+                    watch.answered(Some(error.code()));
+                    trace::answered(&span, watch.operation(), Some(error.code()));
                     self.refused(&error)
                 }
                 Ok(operation) if operation.kind == OperationType::Subscription => {
+                    // that it was begun: how it goes on may take days
+                    trace::answered(&span, operation.counted_as(), None);
                     let results = self.door.subscribe(operation);
                     Results { run: self, results, waiting: VecDeque::new(), over: false }.messages()
                 }
-                Ok(operation) => self.once(operation, within, started).await,
+                Ok(operation) => self.once(operation, within, started, &span).await,
             }
         }
         .flatten_stream()
@@ -74,14 +81,20 @@ impl<A: Api> Run<A> {
         operation: Operation,
         within: Duration,
         started: Instant,
+        span: &Span,
     ) -> BoxStream<'static, Said> {
         let watch = self.door.meters().watch(started);
         watch.asks_for(operation.counted_as());
         let answer = match self.door.gate().enter() {
-            Ok(_place) => timeout(within, self.door.execute(operation)).await.map_err(|_| late()),
+            Ok(_place) => {
+                let work = self.door.execute(operation).instrument(span.clone());
+                timeout(within, work).await.map_err(|_| late())
+            }
             Err(error) => Err(error),
         };
-        watch.answered(answer.as_ref().map_or_else(|error| Some(error.code()), code_of));
+        let code = answer.as_ref().map_or_else(|error| Some(error.code()), code_of);
+        watch.answered(code);
+        trace::answered(span, watch.operation(), code);
         let response = match answer {
             Ok(response) => response,
             Err(error) => return self.refused(&error),
