@@ -150,7 +150,12 @@ async fn roles(store: Store) {
     put(&issuer, json!({"requiresApproval": true})).await;
     let approve = "mutation($input: ApproveEnrollmentInput!) { approveEnrollment(input: $input) { enrollment { state } } }";
     let reply = scene.server.as_root(approve, json!({"input": {"enrollmentId": id}})).await;
-    assert_eq!((reply.code(), reply.field()), (Some("BAD_USER_INPUT"), Some("input.id")), "{}", reply.body);
+    assert_eq!(
+        (reply.code(), reply.field()),
+        (Some("BAD_USER_INPUT"), Some("input.enrollmentId")),
+        "{}",
+        reply.body
+    );
     assert!(reply.message().contains("DNS:a.out.example"), "{}", reply.body);
     renewal(&scene, put, &issuer).await;
 }
