@@ -55,8 +55,8 @@ impl<A: Api> Run<A> {
             match begun.unwrap_or_else(|_| Err(late())) {
                 Err(error) => {
                     let watch = self.door.meters().watch(started);
-                    watch.answered(Some(error.code()));
                     trace::answered(&span, watch.operation(), Some(error.code()));
+                    watch.answered(Some(error.code()));
                     self.refused(&error)
                 }
                 Ok(operation) if operation.kind == OperationType::Subscription => {
@@ -93,8 +93,8 @@ impl<A: Api> Run<A> {
             Err(error) => Err(error),
         };
         let code = answer.as_ref().map_or_else(|error| Some(error.code()), code_of);
-        watch.answered(code);
         trace::answered(span, watch.operation(), code);
+        watch.answered(code);
         let response = match answer {
             Ok(response) => response,
             Err(error) => return self.refused(&error),
