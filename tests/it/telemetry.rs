@@ -193,6 +193,7 @@ async fn the_last_spans_are_sent_at_the_end() {
     let mut socket = Socket::ready(&server, Some(&root)).await;
     socket.subscribe("1", "{ me { displayName } }", json!({})).await;
     assert!(!socket.data("1").await["me"].is_null());
+    assert_eq!(socket.said().await["type"], "complete");
     socket.subscribe("2", "subscription { sealStatusChanged { sealed } }", json!({})).await;
     assert!(!socket.data("2").await["sealStatusChanged"].is_null());
     assert!(server.stop().await.success());
