@@ -18,7 +18,8 @@ chmod 600 "$work/seal.key"
 start() { # STORE-URL: the seconds until it answers a read, in `took`
   local started
   address=127.0.0.1:$(free_port)
-  printf '[listener]\naddress = "%s"\n[storage]\nurl = "%s"\n[seal]\ntype = "static"\nkey_file = "%s"\n' "$address" "$1" "$work/seal.key" >"$work/config.toml"
+  printf '[listener]\naddress = "%s"\n[storage]\nurl = "%s"\n[seal]\ntype = "static"\nkey_file = "%s"\n[rate_limits]\nenabled = false\n' \
+    "$address" "$1" "$work/seal.key" >"$work/config.toml"
   started=$(date +%s.%N)
   "$binary" server --config "$work/config.toml" >>"$work/out" 2>&1 &
   server=$!
