@@ -26,10 +26,31 @@ const LONGEST: usize = 8;
 static SQLITE: LazyLock<[String; LONGEST + 1]> =
     LazyLock::new(|| std::array::from_fn(|power| insert_text(1 << power)));
 
+/// Moves the head from one place to another, in the order of [`bind_heads`].
+macro_rules! move_head {
+    () => {
+        "UPDATE audit_head SET sequence_number = $1, current_hash = $2, signature = $3, generation = $4, updated_at = $5 \
+         WHERE id = 1 AND sequence_number = $6 AND generation = $7"
+    };
+}
+macro_rules! bind_heads {
+    ($query:expr, $step:expr) => {
+        $query
+            .bind($step.to.sequence_number)
+            .bind(&$step.to.current_hash)
+            .bind(&$step.to.signature)
+            .bind($step.to.generation)
+            .bind($step.to.updated_at)
+            .bind($step.from.sequence_number)
+            .bind($step.from.generation)
+    };
+}
+
 /// One array for each column: one text for any number of events. Nothing is written if the head is not where it should be.
 const POSTGRES: &str = concat!(
-    "WITH head AS (UPDATE audit_head SET sequence_number = $1, current_hash = $2, signature = $3, generation = $4, \
-     updated_at = $5 WHERE id = 1 AND sequence_number = $6 AND generation = $7 RETURNING id), \
+    "WITH head AS (",
+    move_head!(),
+    " RETURNING id), \
      told AS (INSERT INTO cache_effects (generation, kind, key) SELECT DISTINCT $4::bigint, t.kind, t.key \
      FROM head, UNNEST($8::text[], $9::text[]) AS t (kind, key)), \
      events AS (INSERT INTO audit_logs (",
@@ -64,7 +85,7 @@ pub async fn advance(tx: &mut Tx, step: Step<'_>) -> Result<()> {
         Connected::Postgres(tx) => postgres(step).fetch_one(&mut **tx).await?.0,
         Connected::Sqlite(connection) => {
             insert(connection, step.events).await?;
-            i64::try_from(move_head(tx, step).await?).unwrap_or(0)
+            i64::try_from(exec!(tx, bind_heads!(sqlx::query(move_head!()), step))?).unwrap_or(0)
         }
     };
     changed_one(u64::from(moved == 1))
@@ -85,24 +106,6 @@ pub async fn advance_alone(db: &Db, step: Step<'_>) -> Result<bool> {
 #[must_use]
 pub fn advances_alone(db: &Db) -> bool {
     db.is_postgres()
-}
-
-async fn move_head(tx: &mut Tx, step: Step<'_>) -> Result<u64> {
-    let Step { from, to, .. } = step;
-    exec!(
-        tx,
-        sqlx::query(
-            "UPDATE audit_head SET sequence_number = $1, current_hash = $2, signature = $3, generation = $4, \
-             updated_at = $5 WHERE id = 1 AND sequence_number = $6 AND generation = $7"
-        )
-        .bind(to.sequence_number)
-        .bind(&to.current_hash)
-        .bind(&to.signature)
-        .bind(to.generation)
-        .bind(to.updated_at)
-        .bind(from.sequence_number)
-        .bind(from.generation)
-    )
 }
 
 fn insert_text(rows: usize) -> String {
@@ -169,15 +172,8 @@ macro_rules! column {
 }
 
 fn postgres(step: Step<'_>) -> QueryAs<'_, Postgres, (i64,), PgArguments> {
-    let Step { from, to, events, told } = step;
-    sqlx::query_as(POSTGRES)
-        .bind(to.sequence_number)
-        .bind(&to.current_hash)
-        .bind(&to.signature)
-        .bind(to.generation)
-        .bind(to.updated_at)
-        .bind(from.sequence_number)
-        .bind(from.generation)
+    let Step { events, told, .. } = step;
+    bind_heads!(sqlx::query_as(POSTGRES), step)
         .bind(column!(told, effect => effect.0))
         .bind(column!(told, effect => effect.1.as_str()))
         .bind(column!(events, event => event.event_id))

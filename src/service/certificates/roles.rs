@@ -4,11 +4,11 @@ use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::super::paging::{Connection, Cursor, PageRequest};
-use super::super::secrets::require_for;
+use super::super::secrets::{forbidden, require_or};
 use super::super::tokens;
 use super::issuers;
 use super::plan::MAX_TTL;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::certificates::RoleRules;
 use crate::model::paths::SecretPath;
@@ -80,18 +80,15 @@ pub async fn require_role(
     path: &SecretPath,
     ttl_seconds: i64,
 ) -> Result<Decision, Attempt> {
-    match require_for(access, operation, path, Some(ttl_seconds)).await {
-        Err(Attempt::Failed(error)) if error.code() == ErrorCode::NotFound => {}
-        decided => return decided,
-    }
-    if access.decide(&Action::Administer(Area::Certificates)).allowed {
-        let message = format!("this token may not {operation} {path}: ask for a policy that allows it");
-        return Err(Error::forbidden(message).into());
-    }
-    Err(Error::not_found(
-        "there is no such certificate role, or this token may not know of it: check the path and the token's policies",
-    )
-    .into())
+    let refusal = |knows: bool| {
+        if knows || access.decide(&Action::Administer(Area::Certificates)).allowed {
+            return forbidden(operation, path);
+        }
+        Error::not_found(
+            "there is no such certificate role, or this token may not know of it: check the path and the token's policies",
+        )
+    };
+    require_or(access, operation, path, Some(ttl_seconds), refusal).await
 }
 
 fn state(row: CertificateRoleRow) -> Result<RoleState> {

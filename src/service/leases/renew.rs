@@ -4,11 +4,11 @@
 use super::super::context::{Access, OpContext, settle};
 use super::super::engines::{ask, client_error, open_role, told};
 use super::super::ledger::{Attempt, Change};
-use super::super::secrets::{forbidden, require_for};
+use super::super::secrets::{refused, require_for, require_or};
 use super::super::{input, tokens};
 use super::{LeaseView, Rights, about, absent, store};
 use crate::engine::CallError;
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::failpoint::failpoint;
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::{Cap, Granted, LeaseState, grant};
@@ -108,14 +108,9 @@ async fn plan(ctx: &OpContext, id: Uuid, increment: Option<i64>) -> Result<Plan,
         access.record(vec![event]).await?;
         return Err(absent().into());
     }
-    let may = require_for(&access, Operation::Renew, &path, Some(asked)).await;
     // whoever sees the lease knows of its path
-    let decision = may.map_err(|attempt| match attempt {
-        Attempt::Failed(error) if error.code() == ErrorCode::NotFound && rights.may_see() => {
-            forbidden(Operation::Renew, &path).into()
-        }
-        attempt => attempt,
-    })?;
+    let refusal = |knows| refused(knows || rights.may_see(), Operation::Renew, &path);
+    let decision = require_or(&access, Operation::Renew, &path, Some(asked), refusal).await?;
     let (engine, role, sealed, issuer) = {
         let mut tx = access.app().read().await?;
         let engine = engine_store::by_id(&mut tx, row.engine_id).await?;

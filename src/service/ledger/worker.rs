@@ -130,7 +130,7 @@ impl Worker {
                 if head.generation == self.caches.generation()
                     && !batch.iter().any(|queued| queued.job.changes()) =>
             {
-                self.record(batch, verdicts, course, &head, &keys.signer, counters).await
+                self.record(batch, verdicts, course, head, &keys.signer, counters).await
             }
             _ => self.change(batch, verdicts, course, &keys.signer, counters).await,
         }
@@ -143,7 +143,7 @@ impl Worker {
         batch: &mut [Queued],
         verdicts: &mut Vec<Verdict>,
         course: &mut Course,
-        head: &Head,
+        head: Head,
         signer: &AuditSigner,
         counters: &LedgerCounters,
     ) -> Result<()> {
@@ -156,20 +156,20 @@ impl Worker {
                 events.extend(job.record());
             }
         }
-        if !events.is_empty() {
-            let to = link(head, signer, &mut events, self.clock.now(), &mut course.buffer)?;
-            let step = Step { from: head, to: &to, events: &events, told: &[] };
-            let commit = store::advance_alone(&self.db, step);
-            if !commit.instrument(tracing::info_span!(target: SPANS, "store.commit")).await? {
-                verdicts.fill_with(|| Verdict::Stale);
-                course.in_company = IN_COMPANY;
-                return Ok(());
-            }
-            course.head = Some(to);
-            self.announce(events, counters);
-        } else {
-            course.head = Some(head.clone());
+        if events.is_empty() {
+            course.head = Some(head);
+            return Ok(());
         }
+        let to = link(&head, signer, &mut events, self.clock.now(), &mut course.buffer)?;
+        let step = Step { from: &head, to: &to, events: &events, told: &[] };
+        let commit = store::advance_alone(&self.db, step);
+        if !commit.instrument(tracing::info_span!(target: SPANS, "store.commit")).await? {
+            verdicts.fill_with(|| Verdict::Stale);
+            course.in_company = IN_COMPANY;
+            return Ok(());
+        }
+        course.head = Some(to);
+        self.announce(events, counters);
         Ok(())
     }
 
@@ -303,7 +303,7 @@ async fn run_one(
     undo: &mut Undo,
 ) -> Result<Option<(Vec<AuditEvent>, Vec<Effect>)>> {
     if !job.changes() {
-        return Ok(Some((job.record(), Vec::new())));
+        return job.run(tx).await.map(Some);
     }
     if let Undo::One { is_set } = undo {
         tx.savepoint(!*is_set).await?;

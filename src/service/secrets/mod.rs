@@ -169,6 +169,17 @@ pub(super) async fn require_for(
     path: &SecretPath,
     ttl_seconds: Option<i64>,
 ) -> Result<Decision, Attempt> {
+    require_or(access, operation, path, ttl_seconds, |knows| refused(knows, operation, path)).await
+}
+
+/// The same, with the refusal made of whether the caller may know of what is at the path.
+pub(super) async fn require_or(
+    access: &Access,
+    operation: Operation,
+    path: &SecretPath,
+    ttl_seconds: Option<i64>,
+    refusal: impl FnOnce(bool) -> Error,
+) -> Result<Decision, Attempt> {
     let action = Action::Secret { operation, path };
     let decision = evaluate(&access.policies, &action, &access.circumstances(ttl_seconds));
     if decision.allowed {
@@ -177,7 +188,11 @@ pub(super) async fn require_for(
     let mut event = about(access.refused(EventType::SecretAccessDenied, &decision), path, None, None);
     event.event_data = json!({ "operation": operation.as_str() });
     access.record(vec![event]).await?;
-    Err(if Rights::of(access, path).may_know() { forbidden(operation, path) } else { absent() }.into())
+    Err(refusal(Rights::of(access, path).may_know()).into())
+}
+
+pub(super) fn refused(knows: bool, operation: Operation, path: &SecretPath) -> Error {
+    if knows { forbidden(operation, path) } else { absent() }
 }
 
 pub(super) fn forbidden(operation: Operation, path: &SecretPath) -> Error {

@@ -108,9 +108,6 @@ async fn put_once(
                 expect(before.as_ref(), writing.expected_version)?;
                 let made = before.is_none();
                 let row = before.unwrap_or_else(|| writing.fresh_secret());
-                if !made {
-                    super::bound::refuse_bound(tx, &row).await?;
-                }
                 add_version(tx, writing, (row, made), &plain, extras, json!({})).await
             })
         })
@@ -155,7 +152,6 @@ async fn patch_once(ctx: &OpContext, input: &PatchSecret, last: bool) -> Result<
                 merge(&mut value, change);
                 let plain = serialise(&value, limit)?;
                 let note = json!({ "patched": true });
-                super::bound::refuse_bound(tx, &row).await?;
                 add_version(tx, writing, (row, false), &plain, Extras::default(), note).await.map(done)
             })
         })
@@ -174,6 +170,9 @@ async fn add_version(
 ) -> Result<Change<SecretView>> {
     if row.secret_type != "static" {
         return Err(Error::conflict("a dynamic role has no value to write: change the role instead"));
+    }
+    if !made {
+        super::bound::refuse_bound(tx, &row).await?;
     }
     if let Some(description) = extras.description {
         row.description = (!description.is_empty()).then_some(description);
@@ -234,7 +233,6 @@ pub(super) async fn roll_back(
     };
     let plain = serialise(&value, usize::MAX)?;
     let note = json!({ "rolled_back_to": to_version });
-    super::bound::refuse_bound(tx, &row).await?;
     add_version(tx, writing, (row, false), &plain, Extras::default(), note).await.map(done)
 }
 
