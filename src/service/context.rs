@@ -10,6 +10,7 @@ use crate::crypto::primitives::sha256;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{ActorType, AuditEvent, EventType};
 use crate::model::policies::{Action, Area, Circumstances, CompiledPolicy, Decision, evaluate};
+use crate::storage::batch::Want;
 use crate::storage::db::Tx;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -386,7 +387,21 @@ impl Access {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
     {
-        self.app().ledger.change(self.decided(), Some(refusal(event)), change).await
+        self.change_knowing(Vec::new(), event, change).await
+    }
+
+    /// The same for a change that says what it is going to look up, so that its batch reads that for all of its changes at once.
+    pub(super) async fn change_knowing<T, F>(
+        &self,
+        wants: Vec<Want>,
+        event: &AuditEvent,
+        change: F,
+    ) -> Result<T, Attempt>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<Change<T>>> + Send + 'static,
+    {
+        self.app().ledger.change_knowing(wants, self.decided(), Some(refusal(event)), change).await
     }
 
     /// The outcome of a check outside the ledger; a refusal goes on the record, a mistake in the input does not.

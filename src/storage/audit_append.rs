@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::model::audit::AuditEvent;
 use crate::storage::db::{Connected, Db, Tx, exec};
 use crate::storage::select::changed_one;
+use crate::storage::texts::{Texts, column};
 use crate::storage::types::Inet;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
@@ -18,13 +19,11 @@ use std::sync::LazyLock;
 /// How many columns an event has.
 const COLUMNS: usize = 33;
 /// The longest INSERT into SQLite has `1 << LONGEST` rows: 256 rows of 33 values are 8,448 arguments, of the 32,766 that it takes.
-const LONGEST: usize = 8;
+const LONGEST: u32 = 8;
 
-/// INSERTs of 1, 2, 4, ... 256 rows: any number of events takes few statements, and few texts to prepare and keep. With `?` for
-/// `$1`: SQLite finds the number of a named argument by a search through all names, so binding thousands of them takes time by
-/// the square of their number.
-static SQLITE: LazyLock<[String; LONGEST + 1]> =
-    LazyLock::new(|| std::array::from_fn(|power| insert_text(1 << power)));
+static SQLITE: LazyLock<Texts> = LazyLock::new(|| {
+    Texts::new(concat!("INSERT INTO audit_logs (", columns!(), ") VALUES "), COLUMNS, "", LONGEST)
+});
 
 /// Moves the head from one place to another, in the order of [`bind_heads`].
 macro_rules! move_head {
@@ -108,19 +107,12 @@ pub fn advances_alone(db: &Db) -> bool {
     db.is_postgres()
 }
 
-fn insert_text(rows: usize) -> String {
-    let row = format!("({})", ["?"; COLUMNS].join(", "));
-    let head = concat!("INSERT INTO audit_logs (", columns!(), ") VALUES ");
-    format!("{head}{}", vec![row; rows].join(", "))
-}
-
 async fn insert(connection: &mut SqliteConnection, events: &[AuditEvent]) -> Result<()> {
-    let texts: &'static [String; LONGEST + 1] = &SQLITE;
+    let texts: &'static Texts = &SQLITE;
     let mut rest = events;
     while !rest.is_empty() {
-        let power = (rest.len().ilog2() as usize).min(LONGEST);
-        let (chunk, later) = rest.split_at(1 << power);
-        let text: &'static str = &texts[power];
+        let (text, count) = texts.rows(false, rest.len());
+        let (chunk, later) = rest.split_at(count);
         let mut query = sqlx::query(text);
         for event in chunk {
             query = query
@@ -162,13 +154,6 @@ async fn insert(connection: &mut SqliteConnection, events: &[AuditEvent]) -> Res
         rest = later;
     }
     Ok(())
-}
-
-/// The values of one column of all events.
-macro_rules! column {
-    ($events:expr, $event:ident => $value:expr) => {
-        $events.iter().map(|$event| $value).collect::<Vec<_>>()
-    };
 }
 
 fn postgres(step: Step<'_>) -> QueryAs<'_, Postgres, (i64,), PgArguments> {

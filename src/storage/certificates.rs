@@ -1,14 +1,17 @@
 //! Certificates that were issued or taken in. What happens to them later is in `certificates_states.rs`.
 
 use crate::error::{Error, Result};
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::batch::Later;
+use crate::storage::db::{Connected, Tx, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, key};
+use crate::storage::texts::{Texts, insert_rows};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 pub use crate::storage::certificates_states::{
@@ -112,51 +115,71 @@ pub async fn by_issuer_and_serial(
 /// # Errors
 /// `CONFLICT` if the very certificate, or one of this issuer with the same serial number, is there already.
 pub async fn insert(tx: &mut Tx, row: &CertificateRow) -> Result<()> {
-    let inserted = exec!(
-        tx,
-        sqlx::query(concat!(
-            "INSERT INTO certificates (",
-            columns!(),
-            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-             $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
-        ))
-        .bind(row.id)
-        .bind(&row.serial_number)
-        .bind(&row.fingerprint)
-        .bind(&row.certificate_pem)
-        .bind(&row.private_key_encrypted)
-        .bind(row.key_version)
-        .bind(&row.subject)
-        .bind(&row.issuer)
-        .bind(row.issuer_id)
-        .bind(&row.common_name)
-        .bind(&row.organization)
-        .bind(&row.organizational_unit)
-        .bind(&row.names)
-        .bind(row.valid_from)
-        .bind(row.valid_until)
-        .bind(&row.cert_type)
-        .bind(&row.key_type)
-        .bind(&row.key_usage)
-        .bind(row.revoked)
-        .bind(row.revoked_at)
-        .bind(&row.revocation_reason)
-        .bind(row.revocation_number)
-        .bind(&row.entity_id)
-        .bind(&row.entity_type)
-        .bind(&row.role_path)
-        .bind(row.replaces)
-        .bind(&row.requested_by)
-        .bind(row.expiry_noticed)
-        .bind(&row.metadata)
-        .bind(row.created_at)
-    )?;
-    if inserted == 0 {
-        return Err(Error::conflict(
-            "this certificate, or another one of its issuer with the same serial number, is recorded already: use that one",
-        ));
+    tx.settle().await?;
+    tx.touch();
+    insert_all(&mut tx.connection, std::slice::from_ref(row)).await
+}
+
+/// The same for a certificate that was just made, with a serial number by chance: in a batch it is put off, since nobody in it
+/// knows of it yet.
+///
+/// # Errors
+/// As [`insert`].
+pub async fn insert_new(tx: &mut Tx, row: CertificateRow) -> Result<()> {
+    match tx.put_off(Later::Certificate(Box::new(row))) {
+        Some(Later::Certificate(row)) => insert(tx, &row).await,
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Binds the columns of a certificate in their order.
+macro_rules! bind_certificate {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind($row.id)
+            .bind(&$row.serial_number)
+            .bind(&$row.fingerprint)
+            .bind(&$row.certificate_pem)
+            .bind(&$row.private_key_encrypted)
+            .bind($row.key_version)
+            .bind(&$row.subject)
+            .bind(&$row.issuer)
+            .bind($row.issuer_id)
+            .bind(&$row.common_name)
+            .bind(&$row.organization)
+            .bind(&$row.organizational_unit)
+            .bind(&$row.names)
+            .bind($row.valid_from)
+            .bind($row.valid_until)
+            .bind(&$row.cert_type)
+            .bind(&$row.key_type)
+            .bind(&$row.key_usage)
+            .bind($row.revoked)
+            .bind($row.revoked_at)
+            .bind(&$row.revocation_reason)
+            .bind($row.revocation_number)
+            .bind(&$row.entity_id)
+            .bind(&$row.entity_type)
+            .bind(&$row.role_path)
+            .bind($row.replaces)
+            .bind(&$row.requested_by)
+            .bind($row.expiry_noticed)
+            .bind(&$row.metadata)
+            .bind($row.created_at)
+    };
+}
+
+pub(super) async fn insert_all(connection: &mut Connected, rows: &[CertificateRow]) -> Result<()> {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+        let head = concat!("INSERT INTO certificates (", columns!(), ") VALUES ");
+        Texts::new(head, 30, " ON CONFLICT DO NOTHING", 6)
+    });
+    if insert_rows!(connection, &TEXTS, rows, bind_certificate) == rows.len() as u64 {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        "this certificate, or another one of its issuer with the same serial number, is recorded already: use that one",
+    ))
 }
 
 /// Which certificates a list is of.
@@ -244,38 +267,35 @@ pub async fn chain(tx: &mut Tx, id: Uuid) -> Result<Vec<ChainRow>> {
     on!(tx, c => sqlx::query_as(up!("")).bind(id).bind(MAX_CHAIN).fetch_all(c))
 }
 
-/// What a signature is decided on.
+/// Whether an authority may sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Whether the authority is one, and signs.
+pub struct Signing {
+    /// Whether the certificate is one of an authority, and that is not turned off.
     pub enabled: bool,
-    /// Whether the token that asks is live.
-    pub is_live: bool,
     /// As [`chain`].
     pub chain: Vec<ChainRow>,
 }
 
 #[derive(FromRow)]
-struct StandingRow {
+struct SigningRow {
     #[sqlx(flatten)]
     link: ChainRow,
     enabled: bool,
-    is_live: bool,
 }
 
-/// The state of an authority and of the token of whoever lets it sign, in one look; `None` if there is no such authority.
-pub async fn standing(
-    tx: &mut Tx,
-    authority: Uuid,
-    token: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Option<Standing>> {
-    let rows: Vec<StandingRow> = on!(tx, c => sqlx::query_as(up!(
-        ", EXISTS (SELECT 1 FROM certificate_authorities a WHERE a.id = $1 AND a.enabled) AS enabled, \
-         EXISTS (SELECT 1 FROM tokens t WHERE t.accessor = $3 AND t.revoked_at IS NULL \
-         AND (t.expires_at IS NULL OR t.expires_at > $4)) AS is_live"
-    )).bind(authority).bind(MAX_CHAIN).bind(token).bind(now).fetch_all(c))?;
-    let Some(StandingRow { enabled, is_live, .. }) = rows.first() else { return Ok(None) };
-    let (enabled, is_live) = (*enabled, *is_live);
-    Ok(Some(Standing { enabled, is_live, chain: rows.into_iter().map(|row| row.link).collect() }))
+/// What an authority's signature is decided on, in one look; `None` if there is no such certificate.
+pub async fn signing(tx: &mut Tx, authority: Uuid) -> Result<Option<Signing>> {
+    if let Some(known) = tx.ahead().and_then(|ahead| ahead.signing.get(&authority)) {
+        return Ok(known.clone());
+    }
+    let rows: Vec<SigningRow> = on!(tx, c => sqlx::query_as(up!(
+        ", EXISTS (SELECT 1 FROM certificate_authorities a WHERE a.id = $1 AND a.enabled) AS enabled"
+    )).bind(authority).bind(MAX_CHAIN).fetch_all(c))?;
+    let enabled = rows.first().map(|row| row.enabled);
+    let found =
+        enabled.map(|enabled| Signing { enabled, chain: rows.into_iter().map(|row| row.link).collect() });
+    if let Some(ahead) = tx.ahead() {
+        ahead.signing.insert(authority, found.clone());
+    }
+    Ok(found)
 }

@@ -4,6 +4,7 @@
 //! PostgreSQL: one pool, with a statement timeout. Loadable SQLite extensions are not compiled in.
 
 use crate::error::{Error, ErrorCode, Result};
+use crate::storage::batch::Batch;
 use crate::storage::sqlite_pool::sqlite_pool;
 use arc_swap::ArcSwap;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -170,7 +171,9 @@ fn is_starting(error: &sqlx::Error) -> bool {
 /// A transaction on either database. Dropped without [`Tx::commit`], it is rolled back.
 pub struct Tx {
     pub(crate) connection: Connected,
-    touched: bool,
+    pub(super) touched: bool,
+    /// Of a transaction of many changes.
+    pub(super) batch: Option<Box<Batch>>,
 }
 
 pub(crate) enum Connected {
@@ -184,25 +187,32 @@ pub(crate) enum Connected {
 macro_rules! on {
     ($tx:expr, $conn:ident => $body:expr) => {{
         let tx: &mut $crate::storage::db::Tx = $tx;
-        let done = match &mut tx.connection {
-            $crate::storage::db::Connected::Sqlite(tx) => {
-                let $conn = &mut **tx;
-                $body.await
+        let settled = if tx.owes() { tx.settle().await } else { Ok(()) };
+        match settled {
+            Err(error) => Err(error),
+            Ok(()) => {
+                let done = match &mut tx.connection {
+                    $crate::storage::db::Connected::Sqlite(tx) => {
+                        let $conn = &mut **tx;
+                        $body.await
+                    }
+                    $crate::storage::db::Connected::Postgres(tx) => {
+                        let $conn = &mut **tx;
+                        $body.await
+                    }
+                };
+                tx.noted(done)
             }
-            $crate::storage::db::Connected::Postgres(tx) => {
-                let $conn = &mut **tx;
-                $body.await
-            }
-        };
-        tx.noted(done)
+        }
     }};
 }
 /// As [`on!`], for a statement that changes something.
 macro_rules! change {
     ($tx:expr, $conn:ident => $body:expr) => {{
         let tx: &mut $crate::storage::db::Tx = $tx;
+        let done = $crate::storage::db::on!(tx, $conn => $body);
         tx.touch();
-        $crate::storage::db::on!(tx, $conn => $body)
+        done
     }};
 }
 /// Executes one statement on whichever database the transaction is of; the number of rows it changed.
@@ -210,21 +220,27 @@ macro_rules! change {
 macro_rules! exec {
     ($tx:expr, $query:expr) => {{
         let tx: &mut $crate::storage::db::Tx = $tx;
-        let done = match &mut tx.connection {
-            $crate::storage::db::Connected::Sqlite(tx) => {
-                $query.execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-            $crate::storage::db::Connected::Postgres(tx) => {
-                $query.execute(&mut **tx).await.map(|done| done.rows_affected())
-            }
-        };
+        let done = $crate::storage::db::exec_known!(tx, $query);
         if !matches!(done, Ok(0)) {
-            tx.touch();
+            tx.forget_ahead();
         }
-        tx.noted(done)
+        done
     }};
 }
-pub(crate) use {change, exec, on};
+/// As [`exec!`], for a statement after which all that was read ahead is so still, or whose caller says what is not.
+macro_rules! exec_known {
+    ($tx:expr, $query:expr) => {{
+        let tx: &mut $crate::storage::db::Tx = $tx;
+        let done = $crate::storage::db::on!(tx, c => async {
+            $query.execute(c).await.map(|done| done.rows_affected())
+        });
+        if !matches!(done, Ok(0)) {
+            tx.note_touched();
+        }
+        done
+    }};
+}
+pub(crate) use {change, exec, exec_known, on};
 
 impl Db {
     /// Opens the store; creates the SQLite file (mode 0600 by the process's umask) if it is not there.
@@ -336,12 +352,13 @@ impl Db {
 
 impl Tx {
     fn new(connection: Connected) -> Self {
-        Self { connection, touched: false }
+        Self { connection, touched: false, batch: None }
     }
 
     /// # Errors
     /// `UNAVAILABLE` if the database does not confirm; the transaction may or may not have happened.
-    pub async fn commit(self) -> Result<()> {
+    pub async fn commit(mut self) -> Result<()> {
+        self.settle().await?;
         match self.connection {
             Connected::Sqlite(tx) => tx.commit().await?,
             Connected::Postgres(tx) => tx.commit().await?,
@@ -359,13 +376,21 @@ impl Tx {
         Ok(())
     }
 
-    /// Whether a statement has changed something, or failed, since this was asked last. What follows a failed one fails too on
+    /// Whether a statement of the present change has changed something, or failed. What follows a failed one fails too on
     /// PostgreSQL.
-    pub fn was_touched(&mut self) -> bool {
-        std::mem::take(&mut self.touched)
+    #[must_use]
+    pub fn was_touched(&self) -> bool {
+        self.touched
     }
 
+    /// Something was changed, or may have been.
     pub(crate) fn touch(&mut self) {
+        self.note_touched();
+        self.forget_ahead();
+    }
+
+    /// The same where what was read ahead is so still.
+    pub(crate) fn note_touched(&mut self) {
         self.touched = true;
     }
 

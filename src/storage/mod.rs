@@ -8,6 +8,7 @@ pub mod account_rotations;
 pub mod audit;
 mod audit_append;
 mod audit_query;
+pub mod batch;
 pub mod certificate_authorities;
 pub mod certificate_roles;
 pub mod certificates;
@@ -30,8 +31,10 @@ mod roles_secret_ids;
 pub mod seal;
 pub mod secrets;
 mod secrets_versions;
+mod secrets_writing;
 mod select;
 mod sqlite_pool;
+mod texts;
 pub mod tokens;
 pub mod types;
 

@@ -4,16 +4,19 @@ use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Select, bind_all, changed_one, key};
+use crate::storage::texts::{Texts, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
+pub(super) use crate::storage::roles_secret_ids::presented_by;
 pub use crate::storage::roles_secret_ids::{
-    SecretIdRow, insert_secret_id, presented, purge_secret_ids, remove_secret_id, secret_id_by_accessor,
-    secret_ids, use_secret_id,
+    PresentedKey, SecretIdRow, insert_secret_id, presented, purge_secret_ids, remove_secret_id,
+    secret_id_by_accessor, secret_ids, use_secret_id,
 };
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -163,9 +166,20 @@ pub async fn list(tx: &mut Tx, page: &Page) -> Result<Vec<RoleRow>> {
 }
 
 pub async fn failures(tx: &mut Tx, subject: &str) -> Result<Option<LoginFailures>> {
-    on!(tx, c => sqlx::query_as(
-        "SELECT subject, failures, last_failed_at, locked_until FROM login_failures WHERE subject = $1"
-    ).bind(subject).fetch_optional(c))
+    if let Some(known) = tx.ahead().and_then(|ahead| ahead.failures.get(subject)) {
+        return Ok(known.clone());
+    }
+    Ok(failures_of(tx, &[subject]).await?.pop())
+}
+
+/// Those of all these subjects that have any, in no order.
+pub(super) async fn failures_of<S: AsRef<str>>(tx: &mut Tx, subjects: &[S]) -> Result<Vec<LoginFailures>> {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+        let head =
+            "SELECT subject, failures, last_failed_at, locked_until FROM login_failures WHERE subject IN (";
+        Texts::new(head, 1, ")", 6)
+    });
+    select_keys!(tx, &TEXTS, subjects, query, subject => query.bind(subject.as_ref()))
 }
 
 /// Writes the subject's row, whether it is there or not.

@@ -1,15 +1,17 @@
 //! The SecretIDs of roles: hashes, never the SecretIDs themselves.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Tx, corrupt, exec, exec_known, on};
 use crate::storage::page::Page;
 use crate::storage::roles::RoleRow;
 use crate::storage::select::{Arg, Select, bind_all, key};
+use crate::storage::texts::{Texts, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 /// One SecretID. No `Debug`: it holds the hash.
@@ -39,9 +41,14 @@ macro_rules! select {
     };
 }
 
+/// A role, and the hash of the SecretID that is presented for it.
+pub type PresentedKey = (Uuid, Option<[u8; 32]>);
+
 /// A role, and which of its SecretIDs was presented.
 #[derive(FromRow)]
 struct Presented {
+    /// The hash that was asked for.
+    asked: Option<Vec<u8>>,
     #[sqlx(flatten)]
     role: RoleRow,
     accessor: Option<Uuid>,
@@ -57,29 +64,43 @@ struct Presented {
 
 /// The role with this id, and its SecretID with this hash, expired or not: in one look, so that a role that there is not takes as
 /// long as one that there is.
-pub async fn presented(
-    tx: &mut Tx,
-    role_id: Uuid,
-    hash: Option<&[u8]>,
-) -> Result<Option<(RoleRow, Option<SecretIdRow>)>> {
-    let found: Option<Presented> = on!(tx, c => sqlx::query_as(
-        "SELECT r.role_id, r.role_name, r.policies, r.token_policies, r.ttl_seconds, r.max_ttl_seconds, r.bind_secret_id, \
-         r.secret_id_num_uses, r.secret_id_ttl_seconds, r.bound_cidr_list, r.token_bound_cidr_list, r.token_num_uses, \
-         r.token_period_seconds, r.entity_type, r.enabled, r.description, r.metadata, r.created_at, r.updated_at, \
-         s.accessor, s.secret_id_hash, s.uses_left, s.expires_at, s.bound_cidr_list AS secret_id_cidr_list, \
-         s.metadata AS secret_id_metadata, s.created_by AS secret_id_created_by, s.created_at AS secret_id_created_at, \
-         s.last_used_at FROM roles r LEFT JOIN role_secret_ids s ON s.role_id = r.role_id AND s.secret_id_hash = $2 \
-         WHERE r.role_id = $1"
-    ).bind(role_id).bind(hash).fetch_optional(c))?;
-    Ok(found.map(Presented::split))
+pub async fn presented(tx: &mut Tx, key: PresentedKey) -> Result<Option<(RoleRow, Option<SecretIdRow>)>> {
+    if let Some(known) = tx.ahead().and_then(|ahead| ahead.presented.get(&key)) {
+        return Ok(known.clone());
+    }
+    Ok(presented_by(tx, &[key]).await?.pop().map(|(_, found)| found))
 }
 
+/// The same for all these, in no order.
+pub(super) async fn presented_by(
+    tx: &mut Tx,
+    keys: &[PresentedKey],
+) -> Result<Vec<(PresentedKey, (RoleRow, Option<SecretIdRow>))>> {
+    static TEXTS: LazyLock<Texts> =
+        LazyLock::new(|| Texts::new("WITH asked (role_id, hash) AS (VALUES ", 2, ROLES, 6));
+    let found: Result<Vec<Presented>> = select_keys!(
+        tx, &TEXTS, keys, query, key => query.bind(key.0).bind(key.1.as_ref().map(|hash| &hash[..]))
+    );
+    found?.into_iter().map(Presented::split).collect()
+}
+
+const ROLES: &str = ") SELECT a.hash AS asked, \
+     r.role_id, r.role_name, r.policies, r.token_policies, r.ttl_seconds, r.max_ttl_seconds, r.bind_secret_id, \
+     r.secret_id_num_uses, r.secret_id_ttl_seconds, r.bound_cidr_list, r.token_bound_cidr_list, r.token_num_uses, \
+     r.token_period_seconds, r.entity_type, r.enabled, r.description, r.metadata, r.created_at, r.updated_at, \
+     s.accessor, s.secret_id_hash, s.uses_left, s.expires_at, s.bound_cidr_list AS secret_id_cidr_list, \
+     s.metadata AS secret_id_metadata, s.created_by AS secret_id_created_by, s.created_at AS secret_id_created_at, \
+     s.last_used_at FROM asked a JOIN roles r ON r.role_id = a.role_id \
+     LEFT JOIN role_secret_ids s ON s.role_id = a.role_id AND s.secret_id_hash = a.hash";
+
 impl Presented {
-    fn split(self) -> (RoleRow, Option<SecretIdRow>) {
+    fn split(self) -> Result<(PresentedKey, (RoleRow, Option<SecretIdRow>))> {
         let role_id = self.role.role_id;
+        let damaged = |_| corrupt("role_secret_ids", "secret_id_hash", &role_id.to_string());
+        let key = (role_id, self.asked.map(|hash| hash.try_into().map_err(damaged)).transpose()?);
         let found = (self.accessor, self.secret_id_hash, self.secret_id_created_at);
         let (Some(accessor), Some(secret_id_hash), Some(created_at)) = found else {
-            return (self.role, None);
+            return Ok((key, (self.role, None)));
         };
         let row = SecretIdRow {
             accessor,
@@ -93,7 +114,7 @@ impl Presented {
             created_at,
             last_used_at: self.last_used_at,
         };
-        (self.role, Some(row))
+        Ok((key, (self.role, Some(row))))
     }
 }
 
@@ -135,7 +156,13 @@ pub async fn use_secret_id(tx: &mut Tx, accessor: Uuid, last: bool, now: DateTim
              WHERE {usable} AND (uses_left IS NULL OR uses_left > 1)"
         )
     };
-    exec!(tx, sqlx::query(AssertSqlSafe(text.as_str())).bind(accessor).bind(now)).map(|used| used == 1)
+    if let Some(ahead) = tx.ahead() {
+        let is_used = |found: &Option<(RoleRow, Option<SecretIdRow>)>| {
+            found.iter().any(|(_, row)| row.iter().any(|row| row.accessor == accessor))
+        };
+        ahead.presented.retain(|_, found| !is_used(found));
+    }
+    exec_known!(tx, sqlx::query(AssertSqlSafe(text.as_str())).bind(accessor).bind(now)).map(|used| used == 1)
 }
 
 /// Whether there was one to remove.

@@ -1,20 +1,24 @@
 //! Secrets: one row per path. The ciphertext of static secrets is in the versions (same module, other file).
 
 use crate::error::{Error, Result};
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Connected, Tx, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, changed_one, key, like_anywhere};
+use crate::storage::texts::{Texts, insert_rows, select_keys};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 pub use crate::storage::page::VersionPage;
 pub use crate::storage::secrets_versions::{
-    REMEMBERED, VersionInfo, VersionRow, add_version, destroy, insert_version, prune, replace_sealed,
-    sealed_under_older_key, set_deleted, these_versions, version, versions,
+    REMEMBERED, VersionInfo, VersionRow, destroy, prune, replace_sealed, sealed_under_older_key, set_deleted,
+    these_versions, version, versions,
 };
+pub use crate::storage::secrets_writing::write;
+pub(super) use crate::storage::secrets_writing::write_all;
 
 /// Versions kept of a new static secret.
 const DEFAULT_MAX_VERSIONS: i64 = 10;
@@ -77,13 +81,47 @@ pub struct CurrentRow {
     pub version_created_by: Option<String>,
 }
 
+macro_rules! columns {
+    () => {
+        "id, secret_path, secret_type, version, metadata, description, max_versions, rotation_enabled, \
+         rotation_schedule, last_rotated_at, next_rotation_at, created_by, created_at, updated_at"
+    };
+}
+/// After an INSERT: what can change of those that are there.
+macro_rules! renewed {
+    () => {
+        " ON CONFLICT (id) DO UPDATE SET version = excluded.version, metadata = excluded.metadata, \
+         description = excluded.description, max_versions = excluded.max_versions, \
+         rotation_enabled = excluded.rotation_enabled, rotation_schedule = excluded.rotation_schedule, \
+         last_rotated_at = excluded.last_rotated_at, next_rotation_at = excluded.next_rotation_at, \
+         updated_at = excluded.updated_at"
+    };
+}
 macro_rules! select {
     ($tail:literal) => {
-        concat!(
-            "SELECT id, secret_path, secret_type, version, metadata, description, max_versions, rotation_enabled, \
-             rotation_schedule, last_rotated_at, next_rotation_at, created_by, created_at, updated_at FROM secrets",
-            $tail
-        )
+        concat!("SELECT ", columns!(), " FROM secrets", $tail)
+    };
+}
+pub(super) use {columns, renewed};
+
+/// Binds the columns of a secret in their order.
+macro_rules! bind_secret {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind($row.id)
+            .bind(&$row.secret_path)
+            .bind(&$row.secret_type)
+            .bind($row.version)
+            .bind(&$row.metadata)
+            .bind(&$row.description)
+            .bind($row.max_versions)
+            .bind($row.rotation_enabled)
+            .bind(&$row.rotation_schedule)
+            .bind($row.last_rotated_at)
+            .bind($row.next_rotation_at)
+            .bind(&$row.created_by)
+            .bind($row.created_at)
+            .bind($row.updated_at)
     };
 }
 
@@ -91,8 +129,12 @@ pub async fn find(tx: &mut Tx, path: &str) -> Result<Option<SecretRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE secret_path = $1")).bind(path).fetch_optional(c))
 }
 
-/// As [`find`], and nobody else changes the row until the transaction ends.
+/// As [`find`], and nobody else changes the row until the transaction ends. What was read ahead is so too: whoever changes secrets
+/// holds the end of the audit chain.
 pub async fn find_for_update(tx: &mut Tx, path: &str) -> Result<Option<SecretRow>> {
+    if let Some(known) = tx.ahead().and_then(|ahead| ahead.secrets.get(path)) {
+        return Ok(known.clone());
+    }
     // SQLite has one writer at a time, and no such clause
     let text = if tx.is_postgres() {
         select!(" WHERE secret_path = $1 FOR UPDATE")
@@ -100,6 +142,13 @@ pub async fn find_for_update(tx: &mut Tx, path: &str) -> Result<Option<SecretRow
         select!(" WHERE secret_path = $1")
     };
     on!(tx, c => sqlx::query_as(text).bind(path).fetch_optional(c))
+}
+
+/// The secrets at these paths, in no order.
+pub(super) async fn at_paths(tx: &mut Tx, paths: &[String]) -> Result<Vec<SecretRow>> {
+    static TEXTS: LazyLock<Texts> =
+        LazyLock::new(|| Texts::new(select!(" WHERE secret_path IN ("), 1, ")", 6));
+    select_keys!(tx, &TEXTS, paths, query, path => query.bind(path))
 }
 
 pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<SecretRow>> {
@@ -124,31 +173,30 @@ pub async fn find_current(tx: &mut Tx, path: &str) -> Result<Option<CurrentRow>>
 pub async fn insert(tx: &mut Tx, row: &SecretRow) -> Result<()> {
     let inserted = exec!(
         tx,
-        sqlx::query(
-            "INSERT INTO secrets (id, secret_path, secret_type, version, metadata, description, max_versions, \
-             rotation_enabled, rotation_schedule, last_rotated_at, next_rotation_at, created_by, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (secret_path) DO NOTHING"
+        bind_secret!(
+            sqlx::query(concat!(
+                "INSERT INTO secrets (",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (secret_path) DO NOTHING"
+            )),
+            row
         )
-        .bind(row.id)
-        .bind(&row.secret_path)
-        .bind(&row.secret_type)
-        .bind(row.version)
-        .bind(&row.metadata)
-        .bind(&row.description)
-        .bind(row.max_versions)
-        .bind(row.rotation_enabled)
-        .bind(&row.rotation_schedule)
-        .bind(row.last_rotated_at)
-        .bind(row.next_rotation_at)
-        .bind(&row.created_by)
-        .bind(row.created_at)
-        .bind(row.updated_at)
     )?;
     if inserted == 0 {
         return Err(Error::conflict(
             "a secret with this path exists already: write a new version of it instead",
         ));
     }
+    Ok(())
+}
+
+/// Secrets, whether they are there or not: what can change of those that are.
+pub(super) async fn upsert_all(connection: &mut Connected, rows: &[SecretRow]) -> Result<()> {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+        let head = concat!("INSERT INTO secrets (", columns!(), ") VALUES ");
+        Texts::new(head, 14, renewed!(), 6)
+    });
+    insert_rows!(connection, &TEXTS, rows, bind_secret);
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! The versions of secrets, with their sealed data.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, exec, on};
+use crate::storage::db::{Connected, Tx, exec, on};
 use crate::storage::page::VersionPage;
-use crate::storage::secrets::SecretRow;
-use crate::storage::select::{Arg, Select, bind_all, changed_one};
+use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::texts::{Texts, insert_rows};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 /// How many versions are named in one statement.
@@ -41,33 +42,39 @@ pub struct VersionInfo {
     pub destroyed: bool,
 }
 
+macro_rules! columns {
+    () => {
+        "secret_id, version, encrypted_data, key_version, created_at, created_by, deleted_at, destroyed"
+    };
+}
 macro_rules! select {
     ($tail:literal) => {
-        concat!(
-            "SELECT secret_id, version, encrypted_data, key_version, created_at, created_by, deleted_at, destroyed \
-             FROM secret_versions",
-            $tail
-        )
+        concat!("SELECT ", columns!(), " FROM secret_versions", $tail)
+    };
+}
+pub(super) use columns;
+
+/// Binds the columns of a version in their order.
+macro_rules! bind_version {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind($row.secret_id)
+            .bind($row.version)
+            .bind(&$row.encrypted_data)
+            .bind($row.key_version)
+            .bind($row.created_at)
+            .bind(&$row.created_by)
+            .bind($row.deleted_at)
+            .bind($row.destroyed)
     };
 }
 
-pub async fn insert_version(tx: &mut Tx, row: &VersionRow) -> Result<()> {
-    exec!(
-        tx,
-        sqlx::query(
-            "INSERT INTO secret_versions (secret_id, version, encrypted_data, key_version, created_at, created_by, \
-             deleted_at, destroyed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-        )
-        .bind(row.secret_id)
-        .bind(row.version)
-        .bind(&row.encrypted_data)
-        .bind(row.key_version)
-        .bind(row.created_at)
-        .bind(&row.created_by)
-        .bind(row.deleted_at)
-        .bind(row.destroyed)
-    )
-    .map(drop)
+pub(super) async fn insert_all(connection: &mut Connected, rows: &[VersionRow]) -> Result<()> {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+        Texts::new(concat!("INSERT INTO secret_versions (", columns!(), ") VALUES "), 8, "", 6)
+    });
+    insert_rows!(connection, &TEXTS, rows, bind_version);
+    Ok(())
 }
 
 pub async fn version(tx: &mut Tx, secret_id: Uuid, version: i64) -> Result<Option<VersionRow>> {
@@ -156,92 +163,15 @@ fn of_versions<'a>(
     (select.text, select.args)
 }
 
-/// How often a write looks at all older versions for something to prune.
-const SWEEP_EVERY: i64 = 64;
-
 /// Prunes the oldest versions of a secret whose current version is `current`: of all but the newest `kept` the data is removed
 /// for good, and of all but the newest [`REMEMBERED`] the rows of destroyed ones too. How many lost their data.
 pub async fn prune(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64) -> Result<u64> {
-    prune_above(tx, secret_id, current, kept, 0).await
-}
-
-/// One more version of a secret that there is: its row as changed, the version, and what is then one over.
-///
-/// # Errors
-/// `CONFLICT` if the row is gone.
-pub async fn add_version(tx: &mut Tx, secret: &SecretRow, version: &VersionRow) -> Result<()> {
-    if !tx.is_postgres() {
-        super::secrets::update(tx, secret).await?;
-        insert_version(tx, version).await?;
-        return prune_next(tx, secret.id, version.version, secret.max_versions).await.map(drop);
-    }
-    // all in one round trip; what is pruned here is forgotten by a later call, which sees it pruned
-    let above = |newest: i64| above(newest, span_at(version.version));
-    let (kept, remembered) = (version.version - secret.max_versions, version.version - REMEMBERED);
-    let changed = exec!(
-        tx,
-        sqlx::query(ADD_VERSION)
-            .bind(secret.id)
-            .bind(secret.version)
-            .bind(&secret.metadata)
-            .bind(&secret.description)
-            .bind(secret.max_versions)
-            .bind(secret.rotation_enabled)
-            .bind(&secret.rotation_schedule)
-            .bind(secret.last_rotated_at)
-            .bind(secret.next_rotation_at)
-            .bind(secret.updated_at)
-            .bind(version.version)
-            .bind(&version.encrypted_data)
-            .bind(version.key_version)
-            .bind(version.created_at)
-            .bind(&version.created_by)
-            .bind(version.deleted_at)
-            .bind(version.destroyed)
-            .bind(kept)
-            .bind(above(kept))
-            .bind(remembered)
-            .bind(above(remembered))
-    )?;
-    changed_one(changed)
-}
-
-const ADD_VERSION: &str = "WITH added AS (INSERT INTO secret_versions (secret_id, version, encrypted_data, key_version, \
-     created_at, created_by, deleted_at, destroyed) VALUES ($1, $11, $12, $13, $14, $15, $16, $17)), \
-     pruned AS (UPDATE secret_versions SET encrypted_data = NULL, destroyed = true \
-     WHERE secret_id = $1 AND version <= $18 AND version > $19 AND encrypted_data IS NOT NULL), \
-     forgotten AS (DELETE FROM secret_versions \
-     WHERE secret_id = $1 AND version <= $20 AND version > $21 AND encrypted_data IS NULL) \
-     UPDATE secrets SET version = $2, metadata = $3, description = $4, max_versions = $5, rotation_enabled = $6, \
-     rotation_schedule = $7, last_rotated_at = $8, next_rotation_at = $9, updated_at = $10 WHERE id = $1";
-
-/// The same after one more version was written: what is one over is pruned, and only now and then is everything gone over. A
-/// secret is written again and again, and PostgreSQL keeps what was pruned in its indexes until it vacuums.
-async fn prune_next(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64) -> Result<u64> {
-    prune_above(tx, secret_id, current, kept, span_at(current)).await
-}
-
-/// How many of the newest that are over a write looks at.
-fn span_at(current: i64) -> i64 {
-    if current % SWEEP_EVERY == 0 { current } else { 1 }
-}
-
-/// The number above which that is; 0 for all.
-fn above(newest: i64, span: i64) -> i64 {
-    if span == 0 { 0 } else { (newest - span).max(0) }
-}
-
-/// Goes over the newest `span` of those to be pruned; 0 for all.
-async fn prune_above(tx: &mut Tx, secret_id: Uuid, current: i64, kept: i64, span: i64) -> Result<u64> {
     let oldest = current - kept;
-    let destroyed = if oldest > 0 {
-        exec!(tx, sqlx::query(PRUNE).bind(secret_id).bind(oldest).bind(above(oldest, span)))?
-    } else {
-        0
-    };
+    let destroyed =
+        if oldest > 0 { exec!(tx, sqlx::query(PRUNE).bind(secret_id).bind(oldest).bind(0_i64))? } else { 0 };
     let oldest = current - REMEMBERED;
     if oldest > 0 {
-        exec!(tx, sqlx::query(FORGET).bind(secret_id).bind(oldest).bind(above(oldest, span)))?;
+        exec!(tx, sqlx::query(FORGET).bind(secret_id).bind(oldest).bind(0_i64))?;
     }
     Ok(destroyed)
 }

@@ -1,14 +1,17 @@
 //! Tokens: hashes, never the tokens themselves.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, change, exec, on};
+use crate::storage::batch::Later;
+use crate::storage::db::{Connected, Tx, change, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
+use crate::storage::texts::{Texts, insert_rows, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 /// One token. No `Debug`: it holds the hash.
@@ -51,14 +54,16 @@ pub struct RevokedToken {
     pub token_hash: Vec<u8>,
 }
 
+macro_rules! columns {
+    () => {
+        "accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, policies, \
+         bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, max_expires_at, \
+         revoked_at, revocation_reason, metadata, certificate_id, certificate_fingerprint"
+    };
+}
 macro_rules! select {
     ($tail:literal) => {
-        concat!(
-            "SELECT accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, policies, \
-             bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, max_expires_at, \
-             revoked_at, revocation_reason, metadata, certificate_id, certificate_fingerprint FROM tokens",
-            $tail
-        )
+        concat!("SELECT ", columns!(), " FROM tokens", $tail)
     };
 }
 
@@ -83,39 +88,80 @@ pub async fn by_accessor(tx: &mut Tx, accessor: Uuid) -> Result<Option<TokenRow>
     on!(tx, c => sqlx::query_as(select!(" WHERE accessor = $1")).bind(accessor).fetch_optional(c))
 }
 
+/// In a batch the row is put off: nobody in it can hold the token yet.
 pub async fn insert(tx: &mut Tx, row: &TokenRow) -> Result<()> {
-    exec!(
-        tx,
-        sqlx::query(
-            "INSERT INTO tokens (accessor, token_hash, parent_accessor, display_name, entity, entity_type, role_id, role_name, \
-             policies, bound_cidr_list, ttl_seconds, period_seconds, uses_left, renewable, created_at, expires_at, \
-             max_expires_at, revoked_at, revocation_reason, metadata, certificate_id, certificate_fingerprint) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)"
-        )
-        .bind(row.accessor)
-        .bind(&row.token_hash)
-        .bind(row.parent_accessor)
-        .bind(&row.display_name)
-        .bind(&row.entity)
-        .bind(&row.entity_type)
-        .bind(row.role_id)
-        .bind(&row.role_name)
-        .bind(&row.policies)
-        .bind(&row.bound_cidr_list)
-        .bind(row.ttl_seconds)
-        .bind(row.period_seconds)
-        .bind(row.uses_left)
-        .bind(row.renewable)
-        .bind(row.created_at)
-        .bind(row.expires_at)
-        .bind(row.max_expires_at)
-        .bind(row.revoked_at)
-        .bind(&row.revocation_reason)
-        .bind(&row.metadata)
-        .bind(row.certificate_id)
-        .bind(&row.certificate_fingerprint)
-    )
-    .map(drop)
+    if tx.put_off(Later::Token(Box::new(row.clone()))).is_none() {
+        return Ok(());
+    }
+    tx.touch();
+    insert_all(&mut tx.connection, std::slice::from_ref(row)).await
+}
+
+/// Binds the columns of a token in their order.
+macro_rules! bind_token {
+    ($query:expr, $row:expr) => {
+        $query
+            .bind($row.accessor)
+            .bind(&$row.token_hash)
+            .bind($row.parent_accessor)
+            .bind(&$row.display_name)
+            .bind(&$row.entity)
+            .bind(&$row.entity_type)
+            .bind($row.role_id)
+            .bind(&$row.role_name)
+            .bind(&$row.policies)
+            .bind(&$row.bound_cidr_list)
+            .bind($row.ttl_seconds)
+            .bind($row.period_seconds)
+            .bind($row.uses_left)
+            .bind($row.renewable)
+            .bind($row.created_at)
+            .bind($row.expires_at)
+            .bind($row.max_expires_at)
+            .bind($row.revoked_at)
+            .bind(&$row.revocation_reason)
+            .bind(&$row.metadata)
+            .bind($row.certificate_id)
+            .bind(&$row.certificate_fingerprint)
+    };
+}
+
+pub(super) async fn insert_all(connection: &mut Connected, rows: &[TokenRow]) -> Result<()> {
+    static TEXTS: LazyLock<Texts> =
+        LazyLock::new(|| Texts::new(concat!("INSERT INTO tokens (", columns!(), ") VALUES "), 22, "", 6));
+    insert_rows!(connection, &TEXTS, rows, bind_token);
+    Ok(())
+}
+
+/// Until when a token lives.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct TokenLife {
+    pub accessor: Uuid,
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// `None` = never.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl TokenLife {
+    #[must_use]
+    pub fn is_live(&self, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+    }
+}
+
+pub async fn life(tx: &mut Tx, accessor: Uuid) -> Result<Option<TokenLife>> {
+    if let Some(known) = tx.ahead().and_then(|ahead| ahead.tokens.get(&accessor)) {
+        return Ok(known.clone());
+    }
+    Ok(lives(tx, &[accessor]).await?.pop())
+}
+
+/// Of all these tokens, in no order.
+pub(super) async fn lives(tx: &mut Tx, accessors: &[Uuid]) -> Result<Vec<TokenLife>> {
+    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
+        Texts::new("SELECT accessor, revoked_at, expires_at FROM tokens WHERE accessor IN (", 1, ")", 6)
+    });
+    select_keys!(tx, &TEXTS, accessors, query, accessor => query.bind(accessor))
 }
 
 /// # Errors

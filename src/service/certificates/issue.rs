@@ -15,6 +15,7 @@ use crate::crypto::x509::request::CertificateRequest;
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::certificates::{CertType, KeyType};
+use crate::storage::batch::Want;
 use crate::storage::certificates as store;
 use crate::storage::certificates::CertificateRow;
 use crate::storage::db::Tx;
@@ -129,15 +130,15 @@ async fn finish(
     let (caller, now) = (access.caller.accessor, access.now);
     let view = CertificateView::from_row(row.clone())?;
     access
-        .change(&event.clone(), move |tx| {
+        .change_knowing(vec![Want::Token(caller)], &event.clone(), move |tx| {
             Box::pin(async move {
                 match row.issuer_id {
                     Some(issuer) => {
                         issuers::require_signing_for(tx, issuer, caller, row.role_path.is_some(), now).await?
                     }
-                    None => tokens::require_live(tx, caller, now).await.map(drop)?,
+                    None => tokens::require_life(tx, caller, now).await?,
                 }
-                store::insert(tx, &row).await?;
+                store::insert_new(tx, row).await?;
                 let events = bootstrap.into_iter().chain([event]).collect();
                 Ok(Change { value: (), events, effects: Vec::new() })
             })

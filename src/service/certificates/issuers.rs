@@ -187,15 +187,11 @@ pub async fn require_signing_for(
     by_role: bool,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    match certificate_store::standing(tx, id, token, now).await? {
-        Some(found) if found.is_live && found.enabled && trust::problem(&found.chain, now).is_none() => {
-            Ok(())
-        }
+    tokens::require_life(tx, token, now).await?;
+    match certificate_store::signing(tx, id).await? {
+        Some(found) if found.enabled && trust::problem(&found.chain, now).is_none() => Ok(()),
         // once more, step by step: to say why not
-        _ => {
-            tokens::require_live(tx, token, now).await?;
-            require_signing(tx, id, by_role, now).await
-        }
+        _ => require_signing(tx, id, by_role, now).await,
     }
 }
 

@@ -5,6 +5,7 @@ use super::super::context::note_refusal;
 use super::{Attempt, Change, Decided};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::AuditEvent;
+use crate::storage::batch::Want;
 use crate::storage::db::Tx;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,6 +19,10 @@ pub(super) trait Job: Send {
     fn basis(&self) -> Basis<'_>;
     /// Whether it writes anything but its events.
     fn changes(&self) -> bool;
+    /// What it is going to look up.
+    fn take_wants(&mut self) -> Vec<Want> {
+        Vec::new()
+    }
     /// What is recorded by one that changes nothing.
     fn record(&mut self) -> Vec<AuditEvent> {
         Vec::new()
@@ -71,6 +76,7 @@ impl Job for Recording {
 }
 
 pub(super) struct Changing<T, F> {
+    pub(super) wants: Vec<Want>,
     pub(super) decided: Decided,
     pub(super) change: Option<F>,
     pub(super) refusal: Option<AuditEvent>,
@@ -88,6 +94,9 @@ where
     }
     fn changes(&self) -> bool {
         true
+    }
+    fn take_wants(&mut self) -> Vec<Want> {
+        std::mem::take(&mut self.wants)
     }
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(Vec<AuditEvent>, Vec<Effect>)>> {
         async move {

@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::AuditEvent;
 use crate::model::meter::{Counter, DURATIONS, Histogram, SIZES};
 use crate::model::trace::SPANS;
+use crate::storage::batch::Want;
 use crate::storage::db::Tx;
 use futures_util::future::BoxFuture;
 use job::{Changing, Job, Outcome, Recording};
@@ -140,8 +141,26 @@ impl Ledger {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
     {
+        self.change_knowing(Vec::new(), decided, refusal, change).await
+    }
+
+    /// The same for a change that says what it is going to look up.
+    ///
+    /// # Errors
+    /// As [`Ledger::change`].
+    pub async fn change_knowing<T, F>(
+        &self,
+        wants: Vec<Want>,
+        decided: Decided,
+        refusal: Option<AuditEvent>,
+        change: F,
+    ) -> Result<T, Attempt>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Outcome<T>> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Changing { decided, change: Some(change), refusal, outcome: None, reply });
+        let job = Box::new(Changing { wants, decided, change: Some(change), refusal, outcome: None, reply });
         self.wait(job, answer).await
     }
 

@@ -222,6 +222,11 @@ impl Worker {
         let mut effects = Vec::new();
         let started = Instant::now();
         let mut undo = if course.careful > 0 { Undo::One { is_set: false } } else { Undo::All };
+        if let Undo::All = undo {
+            let valid = batch.iter_mut().filter(|queued| !self.caches.is_stale(queued.job.basis()));
+            let wants = valid.flat_map(|queued| queued.job.take_wants()).collect();
+            tx.gather(wants).await?;
+        }
         for Queued { job, .. } in batch.iter_mut() {
             if started.elapsed() > LONG_ENOUGH && job.changes() {
                 break;
@@ -238,7 +243,16 @@ impl Worker {
             events.extend(recorded);
             effects.extend(caused);
         }
-        Ok(Some((events, effects)))
+        match tx.settle().await {
+            Ok(()) => Ok(Some((events, effects))),
+            Err(error) if error.code() == ErrorCode::Unavailable => Err(error),
+            // one of the rows that were put off cannot be: the next batch writes each at once, and finds out which
+            Err(error) => {
+                tracing::warn!(context = error.log_context(), "a batch is made again, change by change");
+                course.careful = CAREFUL;
+                Ok(None)
+            }
+        }
     }
 
     /// Counts what was committed, and tells those who listen.
@@ -309,7 +323,7 @@ async fn run_one(
         tx.savepoint(!*is_set).await?;
         *is_set = true;
     }
-    tx.was_touched();
+    tx.next_change();
     match job.run(tx).await {
         Ok(done) => return Ok(Some(done)),
         // the store's own failure says more than what undoing it may fail with
@@ -322,6 +336,7 @@ async fn run_one(
             Undo::One { .. } => tx.rollback_to_savepoint().await?,
         }
     }
+    tx.drop_put_off();
     Ok(Some((job.refusal().into_iter().collect(), Vec::new())))
 }
 

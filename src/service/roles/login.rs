@@ -8,19 +8,18 @@ use super::super::ledger::{Attempt, Change};
 use super::super::rate;
 use super::super::tokens::{Login, NewToken};
 use super::{secret_ids, store, token_policies};
-use crate::crypto::memory::Key32;
 use crate::crypto::primitives::constant_time_eq;
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::cidr::CidrList;
+use crate::storage::batch::Want;
 use crate::storage::db::Tx;
-use crate::storage::roles::{LoginFailures, RoleRow, SecretIdRow};
+use crate::storage::roles::{LoginFailures, PresentedKey, RoleRow, SecretIdRow};
 use crate::storage::tokens as token_store;
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -32,7 +31,8 @@ const MAX_SECRET_ID: usize = 512;
 /// What is presented, and from where.
 struct Attempted {
     role_id: Uuid,
-    secret_id: Option<Zeroizing<String>>,
+    /// The hash of the SecretID.
+    secret_id: Option<[u8; 32]>,
     source_ip: Option<IpAddr>,
     now: DateTime<Utc>,
     lockout_failures: i64,
@@ -45,6 +45,10 @@ impl Attempted {
     fn subject(&self) -> String {
         let address = self.source_ip.map_or_else(|| "unknown".to_owned(), network);
         format!("{}|{address}", self.role_id)
+    }
+
+    fn presented(&self) -> PresentedKey {
+        (self.role_id, self.secret_id)
     }
 }
 
@@ -79,9 +83,11 @@ async fn login_once(
     let app = ctx.app();
     let keys = app.keys.get()?;
     let limits = app.limits();
+    let key = keys.barrier.keyring().secret_id_hmac();
     let attempted = Attempted {
         role_id,
-        secret_id,
+        // computed for unknown roles too, so that they take as long
+        secret_id: secret_id.as_deref().map(|text| secret_ids::hash(key, role_id, text)),
         source_ip: ctx.origin().source_ip,
         now: app.clock().now(),
         lockout_failures: limits.lockout_failures,
@@ -89,12 +95,10 @@ async fn login_once(
     };
     let success = ctx.event(EventType::RoleLogin, None);
     let failure = ctx.event(EventType::RoleLoginFailed, None);
+    let wants = vec![Want::Login { subject: attempted.subject(), presented: attempted.presented() }];
     app.ledger
-        .change(app.undecided(), None, move |tx| {
-            Box::pin(async move {
-                let keys = Arc::clone(&keys);
-                attempt(tx, &attempted, keys.barrier.keyring().secret_id_hmac(), success, failure).await
-            })
+        .change_knowing(wants, app.undecided(), None, move |tx| {
+            Box::pin(async move { attempt(tx, &attempted, success, failure).await })
         })
         .await
 }
@@ -103,7 +107,6 @@ async fn login_once(
 async fn attempt(
     tx: &mut Tx,
     attempted: &Attempted,
-    key: &Key32,
     success: AuditEvent,
     mut failure: AuditEvent,
 ) -> Result<Change<Result<Login>>> {
@@ -119,7 +122,7 @@ async fn attempt(
         let error = Error::new(ErrorCode::RateLimited, "too many failed logins: wait before trying again");
         return Ok(Change::new(Err(error.with_retry_after(wait)), failure, Vec::new()));
     }
-    match find(tx, attempted, key).await? {
+    match find(tx, attempted).await? {
         Ok((role, secret_id)) => {
             if failures.is_some() {
                 store::clear_failures(tx, &subject).await?;
@@ -142,11 +145,8 @@ async fn attempt(
 type Found = Result<(RoleRow, Option<SecretIdRow>), (&'static str, Option<RoleRow>)>;
 
 /// Looks up what was presented, and takes a use of the SecretID as the last step.
-async fn find(tx: &mut Tx, attempted: &Attempted, key: &Key32) -> Result<Found> {
-    // the hash is computed for unknown roles too, so that they take as long
-    let role_id = attempted.role_id;
-    let presented = attempted.secret_id.as_deref().map(|text| secret_ids::hash(key, role_id, text));
-    let found = store::presented(tx, role_id, presented.as_ref().map(|hash| &hash[..])).await?;
+async fn find(tx: &mut Tx, attempted: &Attempted) -> Result<Found> {
+    let found = store::presented(tx, attempted.presented()).await?;
     let Some((role, stored)) = found else { return Ok(Err(("unknown role", None))) };
     if !role.enabled {
         return Ok(Err(("the role is disabled", Some(role))));
@@ -157,8 +157,9 @@ async fn find(tx: &mut Tx, attempted: &Attempted, key: &Key32) -> Result<Found> 
     if !role.bind_secret_id {
         return Ok(Ok((role, None)));
     }
-    let matching =
-        |row: &SecretIdRow| presented.is_some_and(|hash| constant_time_eq(&row.secret_id_hash, &hash));
+    let matching = |row: &SecretIdRow| {
+        attempted.secret_id.is_some_and(|hash| constant_time_eq(&row.secret_id_hash, &hash))
+    };
     let Some(row) = stored.filter(matching) else {
         return Ok(Err(("unknown or used up SecretID", Some(role))));
     };

@@ -86,14 +86,9 @@ pub(in super::super) async fn generate(
                 tokens::require_live(tx, caller, now).await?;
                 let role = named(tx, &input.role_name).await?;
                 granting.check(&role)?;
-                let row = plan(
-                    &role,
-                    &input,
-                    now,
-                    author,
-                    hash(keys.barrier.keyring().secret_id_hmac(), role.role_id, &text),
-                )?;
-                let presented = store::presented(tx, role.role_id, Some(&row.secret_id_hash)).await?;
+                let hash = hash(keys.barrier.keyring().secret_id_hmac(), role.role_id, &text);
+                let row = plan(&role, &input, now, author, hash)?;
+                let presented = store::presented(tx, (role.role_id, Some(hash))).await?;
                 if presented.is_some_and(|(_, known)| known.is_some()) {
                     return Err(Error::conflict("the role has this SecretID already: choose another"));
                 }

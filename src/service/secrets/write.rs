@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
 use crate::model::policies::Operation;
+use crate::storage::batch::Want;
 use crate::storage::db::{Tx, corrupt};
 use crate::storage::secrets as store;
 use crate::storage::secrets::{SecretRow, VersionRow};
@@ -101,8 +102,9 @@ async fn put_once(
     let event = about(access.granted(EventType::SecretUpdated, &decision), &input.path, None, None);
     let writing = Writing::new(&access, &input.path, input.expected_version, event.clone());
     let (plain, extras) = (plain.clone(), extras.clone());
+    let wants = vec![Want::Secret(input.path.as_str().to_owned())];
     let view = access
-        .change(&event, move |tx| {
+        .change_knowing(wants, &event, move |tx| {
             Box::pin(async move {
                 let before = store::find_for_update(tx, writing.path.as_str()).await?;
                 expect(before.as_ref(), writing.expected_version)?;
@@ -209,11 +211,8 @@ pub(super) async fn append(
     };
     if made {
         event.event_type = EventType::SecretCreated.as_str().to_owned();
-        store::insert(tx, &row).await?;
-        store::insert_version(tx, &version).await?;
-    } else {
-        store::add_version(tx, &row, &version).await?;
     }
+    store::write(tx, row.clone(), version).await?;
     event.event_data = note;
     let event = about(event, &path, Some(&row), Some(row.version));
     Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))

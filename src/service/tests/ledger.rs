@@ -7,9 +7,11 @@ use crate::service::ledger::{Attempt, Change};
 use crate::storage::audit as audit_store;
 use crate::storage::db::StoreUrl;
 use crate::storage::roles::{self, LoginFailures};
+use crate::storage::secrets::{self, SecretRow, VersionRow};
 use crate::storage::testing::{PostgresDatabase, at, shown};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use uuid::Uuid;
 
 /// What a change does.
 #[derive(Clone, Copy, PartialEq)]
@@ -84,8 +86,85 @@ async fn storm(node: Arc<Node>, refuses: Kind) -> usize {
     stale.load(Ordering::Relaxed)
 }
 
+/// Many changes that put off what they write; those of odd numbers all make a secret at the same path, which only one can.
+async fn contest(node: Arc<Node>) {
+    const CHANGES: u128 = 60;
+    let before = shown(audit_store::head(&mut shown(node.app.read().await)).await).sequence_number;
+    let tasks: Vec<_> = (0..CHANGES)
+        .map(|number| {
+            let node = Arc::clone(&node);
+            tokio::spawn(async move { make_secret(&node, number).await.is_ok() })
+        })
+        .collect();
+    let mut won = Vec::new();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let made = task.await.unwrap();
+        assert!(made || number % 2 == 1, "{number} stands in nobody's way");
+        if made && number % 2 == 1 {
+            won.push(Uuid::from_u128(number as u128 + 1));
+        }
+    }
+    let mut tx = shown(node.app.read().await);
+    let same = shown(secrets::find(&mut tx, "contest.same").await).map(|row| row.id);
+    assert_eq!(won, same.into_iter().collect::<Vec<_>>(), "one, and it is in the store");
+    for number in (0..CHANGES).step_by(2) {
+        let row = shown(secrets::find(&mut tx, &format!("contest.{number}")).await).unwrap();
+        assert!(shown(secrets::version(&mut tx, row.id, 1).await).is_some());
+    }
+    let events = shown(audit_store::range(&mut tx, before + 1, i64::MAX, 1000).await);
+    let granted = events.iter().filter(|event| event.access_granted == Some(true)).count();
+    assert_eq!((granted, events.len() as u128), (31, CHANGES), "each once");
+}
+
+/// Until it is not stale, as every caller does.
+async fn make_secret(node: &Node, number: u128) -> Result<()> {
+    loop {
+        let app = &node.app;
+        let mut event = node.root.event(EventType::SecretCreated, None);
+        event.access_granted = Some(true);
+        let mut refusal = node.root.event(EventType::SecretCreated, None);
+        refusal.access_granted = Some(false);
+        let attempt = app.ledger.change(app.undecided(), Some(refusal), move |tx| {
+            Box::pin(async move {
+                let name = if number % 2 == 1 { "same".to_owned() } else { number.to_string() };
+                let id = Uuid::from_u128(number + 1);
+                let row = SecretRow::fresh(id, &format!("contest.{name}"), "static", "me", at(1));
+                let version = VersionRow {
+                    secret_id: id,
+                    version: 1,
+                    encrypted_data: Some(vec![1]),
+                    key_version: 1,
+                    created_at: at(1),
+                    created_by: None,
+                    deleted_at: None,
+                    destroyed: false,
+                };
+                secrets::write(tx, SecretRow { version: 1, ..row }, version).await?;
+                Ok(Change::new((), event, Vec::new()))
+            })
+        });
+        match attempt.await {
+            Err(Attempt::Stale) => {}
+            Err(Attempt::Failed(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
 async fn on(store: StoreUrl, directory: tempfile::TempDir) {
     let node = Arc::new(Node::start_on(store, directory).await);
+    contest(Arc::clone(&node)).await;
+    // until nothing careful is left of it
+    for _ in 0..64 {
+        shown(change(&node, 0, Kind::Writes, &AtomicUsize::new(0)).await);
+    }
+    let clear = node.app.ledger.change(node.app.undecided(), None, |tx| {
+        Box::pin(async move {
+            roles::purge_failures(tx, at(2), 1000).await?;
+            Ok(Change { value: (), events: Vec::new(), effects: Vec::new() })
+        })
+    });
+    assert!(clear.await.is_ok());
     assert_eq!(storm(Arc::clone(&node), Kind::RefusesAtOnce).await, 0, "nothing was to be undone");
     let clear = node.app.ledger.change(node.app.undecided(), None, |tx| {
         Box::pin(async move {

@@ -148,6 +148,19 @@ pub(super) async fn require_live(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>
     row.ok_or_else(Error::unauthenticated)
 }
 
+/// That the token is neither revoked nor expired, as [`require_live`]; where [`Want::Token`] was said, it costs no look.
+///
+/// [`Want::Token`]: crate::storage::batch::Want::Token
+///
+/// # Errors
+/// `UNAUTHENTICATED`.
+pub(super) async fn require_life(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<()> {
+    match store::life(tx, accessor).await? {
+        Some(life) if life.is_live(now) => Ok(()),
+        _ => Err(Error::unauthenticated()),
+    }
+}
+
 fn is_live(row: &TokenRow, now: DateTime<Utc>) -> bool {
     row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end)
 }

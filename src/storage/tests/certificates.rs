@@ -197,11 +197,11 @@ async fn chains(db: Db) -> Result<()> {
     assert_eq!(cut.len() as i64, MAX_CHAIN);
     assert_eq!(cut[9].issuer_id, Some(made[1]), "it was cut, and says so");
     assert!(certificates::chain(&mut tx, Uuid::nil()).await?.is_empty());
-    // what is no authority does not sign, and a token that is not there is not live
-    let standing = certificates::standing(&mut tx, made[2], Uuid::nil(), at(5)).await?.unwrap();
-    assert_eq!((standing.enabled, standing.is_live), (false, false));
-    assert_eq!(standing.chain, rows);
-    assert_eq!(certificates::standing(&mut tx, Uuid::nil(), Uuid::nil(), at(5)).await?, None);
+    // what is no authority does not sign
+    let signing = certificates::signing(&mut tx, made[2]).await?.unwrap();
+    assert!(!signing.enabled);
+    assert_eq!(signing.chain, rows);
+    assert_eq!(certificates::signing(&mut tx, Uuid::nil()).await?, None);
     Ok(())
 }
 

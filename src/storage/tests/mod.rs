@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod audit_query;
+mod batch;
 mod certificate_authorities;
 mod certificate_roles;
 mod certificates;

@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-fn role(name: &str) -> RoleRow {
+pub(super) fn role(name: &str) -> RoleRow {
     RoleRow {
         role_id: Uuid::new_v4(),
         role_name: name.into(),
@@ -33,7 +33,11 @@ fn role(name: &str) -> RoleRow {
     }
 }
 
-fn secret_id(role_id: Uuid, uses_left: Option<i64>, expires_at: Option<DateTime<Utc>>) -> SecretIdRow {
+pub(super) fn secret_id(
+    role_id: Uuid,
+    uses_left: Option<i64>,
+    expires_at: Option<DateTime<Utc>>,
+) -> SecretIdRow {
     let accessor = Uuid::new_v4();
     SecretIdRow {
         accessor,
@@ -108,13 +112,13 @@ async fn secret_ids(db: Db) -> Result<()> {
     for id in [&limited, &bare] {
         roles::insert_secret_id(&mut tx, id).await?;
         assert!(roles::secret_id_by_accessor(&mut tx, id.accessor).await?.unwrap() == *id);
-        let hash = Some(id.secret_id_hash.as_slice());
-        let (its_role, found) = roles::presented(&mut tx, row.role_id, hash).await?.unwrap();
+        let hash = Some(id.secret_id_hash.as_slice().try_into().unwrap());
+        let (its_role, found) = roles::presented(&mut tx, (row.role_id, hash)).await?.unwrap();
         assert!(its_role == row && found.unwrap() == *id);
-        let (its_role, found) = roles::presented(&mut tx, other.role_id, hash).await?.unwrap();
+        let (its_role, found) = roles::presented(&mut tx, (other.role_id, hash)).await?.unwrap();
         assert!(its_role == other && found.is_none());
-        assert!(roles::presented(&mut tx, row.role_id, None).await?.unwrap().1.is_none());
-        assert!(roles::presented(&mut tx, Uuid::nil(), hash).await?.is_none());
+        assert!(roles::presented(&mut tx, (row.role_id, None)).await?.unwrap().1.is_none());
+        assert!(roles::presented(&mut tx, (Uuid::nil(), hash)).await?.is_none());
     }
     // two uses, not after its end
     assert!(!roles::use_secret_id(&mut tx, limited.accessor, false, at(100)).await?);

@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-fn token(parent: Option<Uuid>) -> TokenRow {
+pub(super) fn token(parent: Option<Uuid>) -> TokenRow {
     let accessor = Uuid::new_v4();
     TokenRow {
         accessor,

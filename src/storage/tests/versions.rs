@@ -3,13 +3,13 @@ use crate::error::Result;
 use crate::storage::db::{Db, Tx, exec, on};
 use crate::storage::secrets::{self, SecretRow, VersionInfo, VersionPage, VersionRow};
 use crate::storage::secrets_versions::{FORGET, PRUNE};
+use crate::storage::secrets_writing::POSTGRES;
 use crate::storage::testing::{ODD, at, both_stores};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 async fn with_versions(tx: &mut Tx, path: &str, count: i64) -> Result<SecretRow> {
     let row = SecretRow { version: count, ..secret(path) };
-    secrets::insert(tx, &row).await?;
     for version in 1..=count {
         let sealed = VersionRow {
             secret_id: row.id,
@@ -21,7 +21,7 @@ async fn with_versions(tx: &mut Tx, path: &str, count: i64) -> Result<SecretRow>
             deleted_at: None,
             destroyed: false,
         };
-        secrets::insert_version(tx, &sealed).await?;
+        secrets::write(tx, SecretRow { version, ..row.clone() }, sealed.clone()).await?;
         assert!(secrets::version(tx, row.id, version).await?.unwrap() == sealed);
     }
     Ok(row)
@@ -125,7 +125,7 @@ async fn pruning(db: Db) -> Result<()> {
     let first = secrets::version(&mut tx, row.id, 10).await?.unwrap();
     for version in 11..=PUTS {
         (row.version, row.max_versions) = (version, 10);
-        secrets::add_version(&mut tx, &row, &VersionRow { version, ..first.clone() }).await?;
+        secrets::write(&mut tx, row.clone(), VersionRow { version, ..first.clone() }).await?;
         let pruned = secrets::version(&mut tx, row.id, version - 10).await?.unwrap();
         assert!(pruned.destroyed && pruned.encrypted_data.is_none(), "{version}");
     }
@@ -152,7 +152,22 @@ async fn pruning(db: Db) -> Result<()> {
         let plan = plan(&mut tx, text).await?;
         assert!(plan.iter().any(|step| step.contains(index)), "{text}: {plan:#?}");
     }
+    if db.is_postgres() {
+        let plan = plan_of_writes(&mut tx).await?;
+        for index in ["secret_versions_data", "secret_versions_pkey"] {
+            assert!(plan.iter().any(|step| step.contains(index)), "{index}: {plan:#?}");
+        }
+    }
     Ok(())
+}
+
+/// Of the statement that PostgreSQL takes for any number of writes, for one that prunes and forgets.
+async fn plan_of_writes(tx: &mut Tx) -> Result<Vec<String>> {
+    exec!(tx, sqlx::raw_sql(AssertSqlSafe(format!("PREPARE writes AS {POSTGRES}"))))?;
+    let none = ["'{}'"; 22].join(", ");
+    let span = "ARRAY['00000000-0000-0000-0000-000000000000'::uuid], ARRAY[300], ARRAY[301]";
+    on!(tx, c => sqlx::query_scalar(AssertSqlSafe(format!("EXPLAIN EXECUTE writes ({none}, {span}, {span})")))
+        .fetch_all(c))
 }
 
 async fn plan(tx: &mut Tx, text: &str) -> Result<Vec<String>> {
