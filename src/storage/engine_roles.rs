@@ -31,6 +31,24 @@ pub async fn by_secret(tx: &mut Tx, secret_id: Uuid) -> Result<Option<EngineRole
     ).bind(secret_id).fetch_optional(c))
 }
 
+/// The role at a path, its sealed configuration, and the version that this is bound to.
+pub async fn at_path(tx: &mut Tx, path: &str) -> Result<Option<(EngineRoleRow, (Vec<u8>, i64))>> {
+    #[derive(FromRow)]
+    struct AtPath {
+        #[sqlx(flatten)]
+        role: EngineRoleRow,
+        encrypted_data: Vec<u8>,
+        version: i64,
+    }
+    let found: Option<AtPath> = on!(tx, c => sqlx::query_as(
+        "SELECT r.id, r.secret_id, r.engine_id, r.key_version, r.default_ttl_seconds, r.max_ttl_seconds, r.max_leases, \
+         r.max_renewals, r.live_leases, r.created_at, r.updated_at, s.encrypted_data, s.version \
+         FROM secrets s JOIN engine_roles r ON r.secret_id = s.id \
+         WHERE s.secret_path = $1 AND s.secret_type = 'dynamic_role' AND s.encrypted_data IS NOT NULL"
+    ).bind(path).fetch_optional(c))?;
+    Ok(found.map(|found| (found.role, (found.encrypted_data, found.version))))
+}
+
 /// The sealed configuration of a role, and the version that it is bound to.
 pub async fn sealed_config(tx: &mut Tx, secret_id: Uuid) -> Result<Option<(Vec<u8>, i64)>> {
     on!(tx, c => sqlx::query_as(

@@ -22,7 +22,6 @@ use crate::storage::engine_roles::EngineRoleRow;
 use crate::storage::engines as engine_store;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
-use crate::storage::secrets as secret_store;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -83,17 +82,12 @@ fn check_key(key: Option<&str>) -> Result<()> {
     }
 }
 
-/// The role at a path, and its engine.
-async fn at_path(
-    app: &App,
-    path: &SecretPath,
-) -> Result<Option<(Uuid, EngineRoleRow, EngineRow, (Vec<u8>, i64))>> {
+/// The role at a path with its sealed configuration, and its engine.
+async fn at_path(app: &App, path: &SecretPath) -> Result<Option<(EngineRoleRow, EngineRow, (Vec<u8>, i64))>> {
     let mut tx = app.read().await?;
-    let Some(secret) = secret_store::find(&mut tx, path.as_str()).await? else { return Ok(None) };
-    let Some(role) = role_store::by_secret(&mut tx, secret.id).await? else { return Ok(None) };
+    let Some((role, sealed)) = role_store::at_path(&mut tx, path.as_str()).await? else { return Ok(None) };
     let engine = engine_store::by_id(&mut tx, role.engine_id).await?;
-    let sealed = role_store::sealed_config(&mut tx, secret.id).await?;
-    Ok(engine.zip(sealed).map(|(engine, sealed)| (secret.id, role, engine, sealed)))
+    Ok(engine.map(|engine| (role, engine, sealed)))
 }
 
 async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attempt> {
@@ -113,7 +107,8 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         }
     }
     let found = at_path(app, &input.path).await?;
-    let (secret_id, role, engine, (sealed, version)) = found.ok_or_else(no_role)?;
+    let (role, engine, (sealed, version)) = found.ok_or_else(no_role)?;
+    let secret_id = role.secret_id;
     if !engine.enabled {
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
     }
