@@ -8,6 +8,7 @@ pub mod answer;
 mod api;
 pub mod operation;
 mod options;
+mod outcome;
 mod sse;
 
 use super::bearer::bearer;
@@ -18,21 +19,22 @@ use super::ids::{correlation_id, request_id};
 use super::meters::{DoorMeters, Watch};
 use super::negotiation::{Accepted, Answer, accepted, is_json};
 use super::params::Params;
-use super::places::{Holder, Places, Subscribed};
+use super::places::{Holder, Places};
 use super::trace;
 use crate::error::{Error, ErrorCode, Result};
 pub use crate::graphql::Introspection;
 use crate::graphql::documents::DocumentCache;
-use crate::graphql::errors::known_code;
 use crate::graphql::guard::{VariableLimits, connection_page_size};
 use answer::{execution, refuse};
 pub use api::{Api, Call, CallOrigin};
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 pub use options::TransportOptions;
+pub(super) use outcome::code_of;
+use outcome::{Outcome, Refusal, malformed, not_allowed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
@@ -48,55 +50,6 @@ pub struct GraphqlDoor<A> {
     gate: Arc<Gate>,
     places: Places,
     meters: Arc<DoorMeters>,
-}
-
-/// What a request comes to.
-enum Outcome {
-    Once(async_graphql::Response),
-    /// The schema, which holds nothing secret.
-    Schema(async_graphql::Response),
-    Events(BoxStream<'static, async_graphql::Response>, Option<Subscribed>),
-}
-
-impl Outcome {
-    /// How it is counted: a stream counts as begun.
-    fn code(&self) -> Option<ErrorCode> {
-        match self {
-            Self::Once(response) | Self::Schema(response) => code_of(response),
-            Self::Events(..) => None,
-        }
-    }
-}
-
-/// Of its first error; `None` without one.
-pub(super) fn code_of(response: &async_graphql::Response) -> Option<ErrorCode> {
-    response.errors.first().map(|error| known_code(error).unwrap_or(ErrorCode::Internal))
-}
-
-/// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`].
-struct Refusal {
-    status: Option<StatusCode>,
-    allow: Option<&'static str>,
-    error: Error,
-}
-
-impl Refusal {
-    fn status(status: StatusCode, message: &'static str) -> Self {
-        Self { status: Some(status), allow: None, error: Error::new(ErrorCode::BadUserInput, message) }
-    }
-}
-
-/// Of the document: answered by the rules of the form of the answer.
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        let status = match error.code() {
-            ErrorCode::Unavailable | ErrorCode::Internal | ErrorCode::RateLimited => {
-                StatusCode::from_u16(error.code().http_status()).ok()
-            }
-            _ => None,
-        };
-        Self { status, allow: None, error }
-    }
 }
 
 impl<A: Api> GraphqlDoor<A> {
@@ -291,14 +244,6 @@ impl<A: Api> GraphqlDoor<A> {
 fn encodings(headers: &HeaderMap) -> HeaderMap {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter();
     values.map(|value| (header::ACCEPT_ENCODING, value.clone())).collect()
-}
-
-fn malformed(error: Error) -> Refusal {
-    Refusal { status: Some(StatusCode::BAD_REQUEST), allow: None, error }
-}
-
-fn not_allowed(allow: &'static str, message: &'static str) -> Refusal {
-    Refusal { allow: Some(allow), ..Refusal::status(StatusCode::METHOD_NOT_ALLOWED, message) }
 }
 
 #[cfg(test)]

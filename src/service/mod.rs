@@ -1,5 +1,6 @@
 //! Floor 4: the rules. Every operation authorises itself, records itself, and answers only when that is durable.
 
+mod access;
 pub mod audit;
 mod book;
 mod cache;

@@ -5,25 +5,18 @@
 
 use crate::error::{Error, ErrorCode, Result};
 use crate::storage::batch::Batch;
+use crate::storage::postgres_pool::PgPools;
 use crate::storage::sqlite_pool::sqlite_pool;
-use arc_swap::ArcSwap;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Postgres, Sqlite, Transaction};
+use sqlx::{Postgres, Sqlite, Transaction};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long to wait for a connection of the pool.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait before trying again to connect to a database that is starting.
-const STARTING_STEP: Duration = Duration::from_millis(250);
-/// For so long an idle connection to PostgreSQL counts as good.
-const FRESH: Duration = Duration::from_secs(1);
-/// The ledger uses one at a time; start-up and partitions, the other.
-const LEDGER_CONNECTIONS: u32 = 2;
 /// How long SQLite waits for another process's lock on the file.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -74,98 +67,6 @@ pub enum Db {
 pub struct Connections {
     pub writers: (u32, usize),
     pub readers: (u32, usize),
-}
-
-/// PostgreSQL's pools, which can be replaced as a whole: see [`Db::renew`].
-pub struct PgPools {
-    options: PgConnectOptions,
-    max_connections: u32,
-    current: ArcSwap<PgPair>,
-}
-
-struct PgPair {
-    /// The ledger's own, so that no number of slow reads keeps it waiting.
-    writer: PgPool,
-    readers: PgPool,
-}
-
-impl PgPools {
-    fn pair(options: &PgConnectOptions, max_connections: u32) -> PgPair {
-        let pool = |connections| {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                // a look at a connection is a round trip: one that was good a moment ago is taken as it is
-                .test_before_acquire(false)
-                .before_acquire(|connection, seen| {
-                    Box::pin(async move {
-                        if seen.idle_for > FRESH {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(options.clone())
-        };
-        PgPair { writer: pool(LEDGER_CONNECTIONS), readers: pool(max_connections.max(2)) }
-    }
-
-    async fn open(options: PgConnectOptions, max_connections: u32) -> Result<Self> {
-        first_connection(&options).await?;
-        let pair = Self::pair(&options, max_connections);
-        // fails at start, not at the first request
-        drop(pair.writer.acquire().await?);
-        Ok(Self { options, max_connections, current: ArcSwap::from_pointee(pair) })
-    }
-
-    /// The pool for what writes.
-    #[must_use]
-    pub fn writer(&self) -> PgPool {
-        self.current.load().writer.clone()
-    }
-
-    fn readers(&self) -> PgPool {
-        self.current.load().readers.clone()
-    }
-}
-
-/// One connection outside the pools, which would say only that it took too long: here the reason is seen. A database that is
-/// only just starting is waited for.
-async fn first_connection(options: &PgConnectOptions) -> Result<()> {
-    let deadline = Instant::now() + ACQUIRE_TIMEOUT;
-    let failed = |error: sqlx::Error| {
-        let place = format!("{}:{}", options.get_host(), options.get_port());
-        let message = format!(
-            "PostgreSQL at {place} cannot be used: check that it runs, and user, password and database of the URL"
-        );
-        Error::new(ErrorCode::Unavailable, message).with_context(error)
-    };
-    loop {
-        match tokio::time::timeout_at(deadline, options.connect()).await {
-            // not a failure of ours any more if it cannot say goodbye
-            Ok(Ok(connection)) => {
-                drop(connection.close().await);
-                return Ok(());
-            }
-            Ok(Err(error)) if !is_starting(&error) || Instant::now() + STARTING_STEP >= deadline => {
-                return Err(failed(error));
-            }
-            Ok(Err(_)) => tokio::time::sleep(STARTING_STEP).await,
-            Err(_) => {
-                let silence = std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer within 5 seconds");
-                return Err(failed(sqlx::Error::Io(silence)));
-            }
-        }
-    }
-}
-
-/// Refused connections, and a server that says that it is starting or has no connection left.
-fn is_starting(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(database) => matches!(&*database.code().unwrap_or_default(), "57P03" | "53300"),
-        _ => false,
-    }
 }
 
 /// A transaction on either database. Dropped without [`Tx::commit`], it is rolled back.
@@ -301,14 +202,9 @@ impl Db {
     /// Leaves the connections behind and makes new ones from now on: for when they hang, as they do for many minutes if the
     /// network swallows everything without a word.
     pub fn renew(&self) {
-        let Self::Postgres(pools) = self else { return };
-        let fresh = PgPools::pair(&pools.options, pools.max_connections);
-        let old = pools.current.swap(Arc::new(fresh));
-        tokio::spawn(async move {
-            let closing = async { tokio::join!(old.readers.close(), old.writer.close()) };
-            // what hangs is dropped when its last user lets go
-            let _ = tokio::time::timeout(ACQUIRE_TIMEOUT, closing).await;
-        });
+        if let Self::Postgres(pools) = self {
+            pools.renew();
+        }
     }
 
     /// The connections of both pools at the moment.
@@ -319,13 +215,7 @@ impl Db {
                 writers: (writer.size(), writer.num_idle()),
                 readers: (readers.size(), readers.num_idle()),
             },
-            Self::Postgres(pools) => {
-                let pair = pools.current.load();
-                Connections {
-                    writers: (pair.writer.size(), pair.writer.num_idle()),
-                    readers: (pair.readers.size(), pair.readers.num_idle()),
-                }
-            }
+            Self::Postgres(pools) => pools.connections(),
         }
     }
 
@@ -341,11 +231,7 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Self::Postgres(pools) => {
-                let pair = pools.current.load_full();
-                pair.readers.close().await;
-                pair.writer.close().await;
-            }
+            Self::Postgres(pools) => pools.close().await,
         }
     }
 }

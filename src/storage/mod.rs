@@ -26,6 +26,7 @@ pub mod page;
 pub mod partitions;
 pub mod pending_authorities;
 pub mod policies;
+mod postgres_pool;
 pub mod roles;
 mod roles_secret_ids;
 pub mod seal;

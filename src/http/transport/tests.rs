@@ -1,6 +1,7 @@
 use super::*;
 use async_graphql::{EmptySubscription, Object, Schema};
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use http_body_util::BodyExt;
 use std::convert::Infallible;
 
