@@ -97,7 +97,8 @@ impl NewToken {
         };
         let (certificate_id, certificate_fingerprint) = self.certificate.unzip();
         let row = TokenRow {
-            accessor: Uuid::new_v4(),
+            // in order of time: new rows go to the end of the index
+            accessor: Uuid::now_v7(),
             token_hash: sha256(text.as_bytes()).to_vec(),
             parent_accessor: self.parent,
             display_name: self.display_name,
