@@ -18,6 +18,10 @@ pub enum NodeId {
     Engine(Uuid),
     Lease(Uuid),
     Certificate(Uuid),
+    CertificateRole(Uuid),
+    Enrollment(Uuid),
+    /// By the secret at its path.
+    EngineRole(Uuid),
 }
 
 impl NodeId {
@@ -36,6 +40,9 @@ impl NodeId {
             Some(("engine", uuid)) => Self::Engine(uuid),
             Some(("lease", uuid)) => Self::Lease(uuid),
             Some(("certificate", uuid)) => Self::Certificate(uuid),
+            Some(("certificate_role", uuid)) => Self::CertificateRole(uuid),
+            Some(("enrollment", uuid)) => Self::Enrollment(uuid),
+            Some(("engine_role", uuid)) => Self::EngineRole(uuid),
             _ => {
                 return Err(Error::bad_input(
                     "id",
@@ -59,6 +66,9 @@ impl fmt::Display for NodeId {
             Self::Engine(uuid) => ("engine", uuid),
             Self::Lease(uuid) => ("lease", uuid),
             Self::Certificate(uuid) => ("certificate", uuid),
+            Self::CertificateRole(uuid) => ("certificate_role", uuid),
+            Self::Enrollment(uuid) => ("enrollment", uuid),
+            Self::EngineRole(uuid) => ("engine_role", uuid),
         };
         write!(f, "{kind}:{uuid}")
     }
@@ -89,6 +99,10 @@ mod tests {
             NodeId::AuditEvent(uuid),
             NodeId::Engine(uuid),
             NodeId::Lease(uuid),
+            NodeId::Certificate(uuid),
+            NodeId::CertificateRole(uuid),
+            NodeId::Enrollment(uuid),
+            NodeId::EngineRole(uuid),
         ] {
             assert_eq!(NodeId::parse(&id.to_string()).ok(), Some(id));
         }

@@ -45,6 +45,10 @@ macro_rules! select {
 /// A path and those below it; see [`WITHIN`](super::leases::WITHIN).
 const WITHIN: &str = "(path >= $? AND path < $? || '/' AND (path = $? OR path > $? || '.'))";
 
+pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<CertificateRoleRow>> {
+    on!(tx, c => sqlx::query_as(select!(" WHERE id = $1")).bind(id).fetch_optional(c))
+}
+
 pub async fn by_path(tx: &mut Tx, path: &str) -> Result<Option<CertificateRoleRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE path = $1")).bind(path).fetch_optional(c))
 }

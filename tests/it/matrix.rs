@@ -78,13 +78,14 @@ async fn set_engine(server: &Server, target: &PostgresServer) -> Vec<(&'static s
     let input = json!({"name": "m-engine", "kind": "postgresql", "config": config});
     let engine = server.as_root(enable, json!({ "input": input })).await.ok();
     let role = "mutation { putEngineRole(input: {path: \"m.dynamic\", engine: \"m-engine\", config: {groups: [\"pg_monitor\"]}}) {
-        secret { path } } }";
-    server.as_root(role, json!({})).await.ok();
+        secret { engineRole { id } } } }";
+    let role = server.as_root(role, json!({})).await.ok();
     let issue = "mutation { issueCredentials(input: {path: \"m.dynamic\"}) { lease { id leaseId } } }";
     let lease = server.as_root(issue, json!({})).await.ok();
     vec![
         ("port", port),
         ("engine_node", text(&engine, "/enableEngine/engine/id").to_owned()),
+        ("engine_role_node", text(&role, "/putEngineRole/secret/engineRole/id").to_owned()),
         ("lease_node", text(&lease, "/issueCredentials/lease/id").to_owned()),
         ("root_lease", text(&lease, "/issueCredentials/lease/leaseId").to_owned()),
     ]
@@ -186,6 +187,8 @@ impl Scene {
             ("/issueCertificate/certificate/serialNumber", "serial"),
             ("/issueCertificate/certificate/id", "certificate_node"),
             ("/signCertificate/enrollment/enrollmentId", "enrollment"),
+            ("/signCertificate/enrollment/id", "enrollment_node"),
+            ("/putCertificateRole/role/id", "certificate_role_node"),
         ] {
             if let Some(value) = reply.data.pointer(pointer).and_then(Value::as_str) {
                 self.names.insert(name.to_owned(), value.to_owned());

@@ -15,7 +15,7 @@ const rules = {
     'error',
     {
       withEdgeSuffix: true,
-      shouldImplementNode: false, // of what is listed, SecretId, SecretVersion, CertificateRole and Enrollment are found by names of their own
+      shouldImplementNode: false, // of what is listed, SecretId and SecretVersion are found by names of their own
       listTypeCanWrapOnlyEdgeType: false, // `nodes` beside `edges`, and bounded lists such as the names of policies
     },
   ],
@@ -48,10 +48,7 @@ const rules = {
           'SecretAccount',
           'SecretRotation',
           // found by a name, a number or an accessor
-          'CertificateRole',
           'EnginePlugin',
-          'EngineRole',
-          'Enrollment',
           'SecretId',
           'SecretVersion',
         ],

@@ -34,6 +34,15 @@ impl NodeQuery {
             NodeId::Certificate(uuid) => {
                 certificates::by_id(op, uuid).await?.map(|view| Node::Certificate(view.into()))
             }
+            NodeId::CertificateRole(uuid) => {
+                certificates::role_by_id(op, uuid).await?.map(|view| Node::CertificateRole(view.into()))
+            }
+            NodeId::Enrollment(uuid) => {
+                certificates::enrollment(op, uuid).await?.map(|view| Node::Enrollment(view.into()))
+            }
+            NodeId::EngineRole(secret_id) => {
+                engines::role_by_id(op, secret_id).await?.map(|view| Node::EngineRole(view.into()))
+            }
             NodeId::AuditEvent(uuid) => {
                 audit::by_event_id(op, uuid).await?.map(|event| Node::AuditEvent(event.into()))
             }

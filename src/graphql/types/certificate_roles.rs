@@ -1,9 +1,10 @@
 //! Certificate roles as clients see them.
 
 use super::certificates::{CertificateType, KeyType};
+use crate::graphql::ids::NodeId;
 use crate::graphql::scalars::{DateTime, Json, Path, int};
 use crate::service::certificates::CertificateRoleView;
-use async_graphql::Object;
+use async_graphql::{ID, Object};
 
 pub struct CertificateRole(CertificateRoleView);
 
@@ -17,6 +18,11 @@ impl From<CertificateRoleView> for CertificateRole {
 /// `certificates`.
 #[Object]
 impl CertificateRole {
+    /// The id among all nodes: `certificate_role:` and a UUID.
+    pub async fn id(&self) -> ID {
+        NodeId::CertificateRole(self.0.id).to_string().into()
+    }
+
     /// Where policies allow its use.
     async fn path(&self) -> Path {
         (&self.0.path).into()

@@ -180,36 +180,55 @@ impl From<PluginInfo> for EnginePlugin {
     }
 }
 
-/// What is issued at a path. Seen by callers who administer `engines`.
-#[derive(SimpleObject)]
-pub struct EngineRole {
-    /// The name of the engine that issues it.
-    engine_name: String,
-    /// The role's configuration, as the engine's `roleSchema` describes it.
-    config: Json,
-    /// How long credentials live that are asked for without a lifetime, in seconds.
-    default_ttl_seconds: i32,
-    /// How long they can live with all renewals, in seconds.
-    max_ttl_seconds: i32,
-    /// The most leases of this path that may live at a time; null for no limit.
-    max_leases: Option<i32>,
-    /// How often a lease can be renewed; null for no limit.
-    max_renewals: Option<i32>,
-    /// How many leases of this path are not revoked.
-    active_leases: i32,
-}
+pub struct EngineRole(EngineRoleView);
 
 impl From<EngineRoleView> for EngineRole {
     fn from(view: EngineRoleView) -> Self {
-        Self {
-            engine_name: view.engine,
-            config: Json(view.config),
-            default_ttl_seconds: int(view.default_ttl_seconds),
-            max_ttl_seconds: int(view.max_ttl_seconds),
-            max_leases: view.max_leases.map(int),
-            max_renewals: view.max_renewals.map(int),
-            active_leases: int(view.active_leases),
-        }
+        Self(view)
+    }
+}
+
+/// What is issued at a path. Seen by callers who administer `engines`.
+#[Object]
+impl EngineRole {
+    /// The id among all nodes: `engine_role:` and the UUID of the secret at its path.
+    pub async fn id(&self) -> ID {
+        NodeId::EngineRole(self.0.secret_id).to_string().into()
+    }
+
+    /// The name of the engine that issues it.
+    async fn engine_name(&self) -> &str {
+        &self.0.engine
+    }
+
+    /// The role's configuration, as the engine's `roleSchema` describes it.
+    async fn config(&self) -> Json {
+        Json(self.0.config.clone())
+    }
+
+    /// How long credentials live that are asked for without a lifetime, in seconds.
+    async fn default_ttl_seconds(&self) -> i32 {
+        int(self.0.default_ttl_seconds)
+    }
+
+    /// How long they can live with all renewals, in seconds.
+    async fn max_ttl_seconds(&self) -> i32 {
+        int(self.0.max_ttl_seconds)
+    }
+
+    /// The most leases of this path that may live at a time; null for no limit.
+    async fn max_leases(&self) -> Option<i32> {
+        self.0.max_leases.map(int)
+    }
+
+    /// How often a lease can be renewed; null for no limit.
+    async fn max_renewals(&self) -> Option<i32> {
+        self.0.max_renewals.map(int)
+    }
+
+    /// How many leases of this path are not revoked.
+    async fn active_leases(&self) -> i32 {
+        int(self.0.active_leases)
     }
 }
 

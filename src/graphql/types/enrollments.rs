@@ -1,6 +1,7 @@
 //! Requests for certificates that wait for approval, as clients see them.
 
 use super::certificates::{Certificate, CertificateType};
+use crate::graphql::ids::NodeId;
 use crate::graphql::result::{Result, op};
 use crate::graphql::scalars::{DateTime, Path};
 use crate::model::certificates as model;
@@ -32,6 +33,11 @@ impl From<EnrollmentView> for Enrollment {
 /// A request for a certificate that waits, or waited, for approval. Seen by who made it and by who administers `certificates`.
 #[Object]
 impl Enrollment {
+    /// The id among all nodes: `enrollment:` and a UUID.
+    pub async fn id(&self) -> ID {
+        NodeId::Enrollment(self.0.id).to_string().into()
+    }
+
     /// Names it when it is decided on: a UUID.
     async fn enrollment_id(&self) -> ID {
         self.0.id.into()

@@ -31,6 +31,9 @@ pub enum Node {
     Engine(engines::Engine),
     Lease(leases::Lease),
     Certificate(certificates::Certificate),
+    CertificateRole(certificate_roles::CertificateRole),
+    Enrollment(enrollments::Enrollment),
+    EngineRole(engines::EngineRole),
     Token(tokens::Token),
     AuditEvent(audit::AuditEvent),
 }

@@ -41,7 +41,9 @@ pub use plan::CertificateWish;
 pub use renew::renew;
 pub use revoke::revoke;
 pub(super) use rewrap::rewrap;
-pub use roles::{CertificateRole, CertificateRoleView, delete_role, find_role, list_roles, put_role};
+pub use roles::{
+    CertificateRole, CertificateRoleView, delete_role, find_role, list_roles, put_role, role_by_id,
+};
 pub use tidy::{Tidied, tidy};
 pub use trust::PeerCertificate;
 pub use view::{CertificateView, ListFilter, by_id, by_serial, issuer_of, list};

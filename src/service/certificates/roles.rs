@@ -97,6 +97,10 @@ fn state(row: CertificateRoleRow) -> Result<RoleState> {
     Ok(RoleState { row, rules })
 }
 
+fn path_of(row: &CertificateRoleRow) -> Result<SecretPath> {
+    SecretPath::parse(&row.path).map_err(|_| corrupt("certificate_roles", "path", &row.id.to_string()))
+}
+
 async fn view(tx: &mut Tx, row: CertificateRoleRow) -> Result<CertificateRoleView> {
     let RoleState { row, rules } = state(row)?;
     let issuer = match row.issuer_id {
@@ -105,8 +109,7 @@ async fn view(tx: &mut Tx, row: CertificateRoleRow) -> Result<CertificateRoleVie
     };
     Ok(CertificateRoleView {
         id: row.id,
-        path: SecretPath::parse(&row.path)
-            .map_err(|_| corrupt("certificate_roles", "path", &row.id.to_string()))?,
+        path: path_of(&row)?,
         issuer_serial_number: issuer,
         rules,
         ttl_seconds: row.ttl_seconds,
@@ -232,30 +235,49 @@ pub async fn delete_role(ctx: &OpContext, path: &SecretPath) -> Result<()> {
 /// # Errors
 /// `UNAUTHENTICATED`, `SEALED`, `UNAVAILABLE`.
 pub async fn find_role(ctx: &OpContext, path: &SecretPath) -> Result<Option<CertificateRoleView>> {
+    settle!(async { shown(&ctx.access().await?, path).await })
+}
+
+/// The same by its id.
+///
+/// # Errors
+/// As [`find_role`].
+pub async fn role_by_id(ctx: &OpContext, id: Uuid) -> Result<Option<CertificateRoleView>> {
     settle!(async {
         let access = ctx.access().await?;
-        let of = |operation| Action::Secret { operation, path };
-        let decision = [of(Operation::Issue), of(Operation::List), Action::Administer(Area::Certificates)]
-            .iter()
-            .map(|action| access.decide_briefly(action))
-            .reduce(|one, other| if one.allowed { one } else { other })
-            .unwrap_or_else(|| access.decide(&Action::Administer(Area::Certificates)));
-        let mut event = if decision.allowed {
-            access.granted(EventType::CertificateListed, &decision)
-        } else {
-            access.refused(EventType::SecretAccessDenied, &decision)
-        };
-        event.secret_path = Some(path.as_str().to_owned());
-        access.record(vec![event]).await?;
-        if !decision.allowed {
+        let row = store::by_id(&mut access.app().read().await?, id).await?;
+        let Some(row) = row else {
+            let mut event = access.event(EventType::CertificateListed);
+            event.event_data = json!({ "role": id.to_string(), "found": false });
+            access.record(vec![event]).await?;
             return Ok(None);
-        }
-        let mut tx = access.app().read().await?;
-        match store::by_path(&mut tx, path.as_str()).await? {
-            Some(row) => Ok(Some(view(&mut tx, row).await?)),
-            None => Ok(None),
-        }
+        };
+        Ok(shown(&access, &path_of(&row)?).await?.filter(|role| role.id == id))
     })
+}
+
+async fn shown(access: &Access, path: &SecretPath) -> Result<Option<CertificateRoleView>, Attempt> {
+    let of = |operation| Action::Secret { operation, path };
+    let decision = [of(Operation::Issue), of(Operation::List), Action::Administer(Area::Certificates)]
+        .iter()
+        .map(|action| access.decide_briefly(action))
+        .reduce(|one, other| if one.allowed { one } else { other })
+        .unwrap_or_else(|| access.decide(&Action::Administer(Area::Certificates)));
+    let mut event = if decision.allowed {
+        access.granted(EventType::CertificateListed, &decision)
+    } else {
+        access.refused(EventType::SecretAccessDenied, &decision)
+    };
+    event.secret_path = Some(path.as_str().to_owned());
+    access.record(vec![event]).await?;
+    if !decision.allowed {
+        return Ok(None);
+    }
+    let mut tx = access.app().read().await?;
+    match store::by_path(&mut tx, path.as_str()).await? {
+        Some(row) => Ok(Some(view(&mut tx, row).await?)),
+        None => Ok(None),
+    }
 }
 
 /// Roles by path. Needs the area `certificates`.

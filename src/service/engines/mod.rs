@@ -22,7 +22,7 @@ pub use drift::check_all as check_drift;
 pub use heal::{Healed, heal as heal_drift};
 pub(super) use rewrap::rewrap;
 pub(super) use roles::open_role;
-pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_of};
+pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_by_id, role_of};
 pub use root::{finish_pending as finish_root_rotation, rotate_root};
 pub use rotate::{rotate_due, rotate_secret};
 

@@ -53,6 +53,7 @@ pub struct EngineRole {
 /// A role as the administrators of engines see it.
 #[derive(Debug, Clone)]
 pub struct EngineRoleView {
+    pub secret_id: Uuid,
     pub engine: String,
     pub config: Value,
     pub default_ttl_seconds: i64,
@@ -319,6 +320,18 @@ async fn role_of_once(ctx: &OpContext, secret_id: Uuid) -> Result<Option<EngineR
     if !access.decide(&Action::Administer(Area::Engines)).allowed {
         return Ok(None);
     }
+    read_role(&access, secret_id).await
+}
+
+/// The same by its own id, which is that of the secret at its path. Needs the area `engines`.
+///
+/// # Errors
+/// `FORBIDDEN`.
+pub async fn role_by_id(ctx: &OpContext, secret_id: Uuid) -> Result<Option<EngineRoleView>> {
+    settle!(async { read_role(&ctx.access().await?, secret_id).await })
+}
+
+async fn read_role(access: &Access, secret_id: Uuid) -> Result<Option<EngineRoleView>, Attempt> {
     access.administer_read(Area::Engines, "engine_role", Some(&secret_id.to_string())).await?;
     let found = {
         let mut tx = access.app().read().await?;
@@ -332,6 +345,7 @@ async fn role_of_once(ctx: &OpContext, secret_id: Uuid) -> Result<Option<EngineR
     };
     let Some((role, (engine, (sealed, version)))) = found else { return Ok(None) };
     Ok(Some(EngineRoleView {
+        secret_id,
         engine: engine.name,
         config: open_role(access.app(), secret_id, &sealed, version).await?,
         default_ttl_seconds: role.default_ttl_seconds,

@@ -44,6 +44,7 @@ async fn round_trip(db: Db) -> Result<()> {
     for row in [&bare, &full] {
         roles::insert(&mut tx, row).await?;
         assert_eq!(roles::by_path(&mut tx, &row.path).await?.as_ref(), Some(row));
+        assert_eq!(roles::by_id(&mut tx, row.id).await?.as_ref(), Some(row));
     }
     assert_eq!(roles::by_path(&mut tx, ODD).await?, None);
     let taken = roles::insert(&mut tx, &role("pki.a", None)).await.unwrap_err();

@@ -44,7 +44,7 @@ fn authorities() -> Vec<Row> {
         ),
         mine(
             "Mutation.putCertificateRole",
-            "mutation { putCertificateRole(input: {path: \"m.slow\", certTypes: [SERVER], allowedDomains: [\"m.example\"], allowBareDomains: true, requiresApproval: true}) { role { path } } }",
+            "mutation { putCertificateRole(input: {path: \"m.slow\", certTypes: [SERVER], allowedDomains: [\"m.example\"], allowBareDomains: true, requiresApproval: true}) { role { path id } } }",
         ),
     ]
 }
@@ -88,7 +88,7 @@ fn issue() -> Vec<Row> {
 }
 
 fn approval() -> Vec<Row> {
-    let ask = "mutation { signCertificate(input: {role: \"m.slow\", certType: SERVER, csrPem: \"<csr>\"}) { enrollment { enrollmentId } } }";
+    let ask = "mutation { signCertificate(input: {role: \"m.slow\", certType: SERVER, csrPem: \"<csr>\"}) { enrollment { enrollmentId id } } }";
     let decide = |field, query| area("certificates", field, query);
     vec![
         change("issue", "Mutation.signCertificate", ask),
@@ -108,6 +108,7 @@ fn queries() -> Vec<Row> {
     use Right::{Area, Operation};
     let mine = Area("certificates");
     let role = "{ certificateRole(path: \"m.pki\") { path } }";
+    let role_node = "{ node(id: \"<certificate_role_node>\") { id ... on CertificateRole { path } } }";
     vec![
         row("Query.certificate", "{ certificate(serialNumber: \"<serial>\") { subject } }", mine, Want::Null),
         // those of authorities are no secret
@@ -120,6 +121,9 @@ fn queries() -> Vec<Row> {
         row("Query.enrollment", "{ enrollment(enrollmentId: \"<enrollment>\") { state } }", mine, Want::Null),
         row("Query.enrollments", "{ enrollments { nodes { state } } }", mine, Want::Empty),
         row("Query.node", "{ node(id: \"<certificate_node>\") { id } }", mine, Want::Null),
+        row("Query.node", "{ node(id: \"<enrollment_node>\") { id } }", mine, Want::Null),
+        row("Query.node", role_node, mine, Want::Null),
+        Row { lister: Some(Want::Ok), ..row("Query.node", role_node, Operation("issue"), Want::Null) },
     ]
 }
 

@@ -11,6 +11,11 @@ pub fn queries() -> Vec<Row> {
         area("engines", "Query.engine", "{ engine(name: \"m-engine\") { name config } }"),
         area("engines", "Query.engines", "{ engines { nodes { name } } }"),
         area("engines", "Query.node", "{ node(id: \"<engine_node>\") { id } }"),
+        area(
+            "engines",
+            "Query.node",
+            "{ node(id: \"<engine_role_node>\") { id ... on EngineRole { config } } }",
+        ),
         // what may be listed may not be seen in use
         Row { lister: Some(Want::Null), ..row("Query.lease", lease, Operation("revoke"), Want::Null) },
         row("Query.lease", lease, Area("leases"), Want::Null),
