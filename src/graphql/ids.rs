@@ -20,6 +20,7 @@ pub enum NodeId {
     Certificate(Uuid),
     CertificateRole(Uuid),
     Enrollment(Uuid),
+    IntermediateCaRequest(Uuid),
     /// By the secret at its path.
     EngineRole(Uuid),
 }
@@ -42,6 +43,7 @@ impl NodeId {
             Some(("certificate", uuid)) => Self::Certificate(uuid),
             Some(("certificate_role", uuid)) => Self::CertificateRole(uuid),
             Some(("enrollment", uuid)) => Self::Enrollment(uuid),
+            Some(("intermediate_ca_request", uuid)) => Self::IntermediateCaRequest(uuid),
             Some(("engine_role", uuid)) => Self::EngineRole(uuid),
             _ => {
                 return Err(Error::bad_input(
@@ -68,6 +70,7 @@ impl fmt::Display for NodeId {
             Self::Certificate(uuid) => ("certificate", uuid),
             Self::CertificateRole(uuid) => ("certificate_role", uuid),
             Self::Enrollment(uuid) => ("enrollment", uuid),
+            Self::IntermediateCaRequest(uuid) => ("intermediate_ca_request", uuid),
             Self::EngineRole(uuid) => ("engine_role", uuid),
         };
         write!(f, "{kind}:{uuid}")
@@ -102,6 +105,7 @@ mod tests {
             NodeId::Certificate(uuid),
             NodeId::CertificateRole(uuid),
             NodeId::Enrollment(uuid),
+            NodeId::IntermediateCaRequest(uuid),
             NodeId::EngineRole(uuid),
         ] {
             assert_eq!(NodeId::parse(&id.to_string()).ok(), Some(id));

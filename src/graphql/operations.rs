@@ -5,12 +5,13 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
 
 /// The root fields of the schema, in order; then what is not one of them.
-pub const OPERATIONS: [&str; 91] = [
+pub const OPERATIONS: [&str; 93] = [
     "approveEnrollment",
     "auditCheckpoint",
     "auditEventAdded",
     "auditEvents",
     "bindSecretAccount",
+    "cancelIntermediateCaRequest",
     "cancelRekey",
     "certificate",
     "certificateAuthorities",
@@ -44,6 +45,7 @@ pub const OPERATIONS: [&str; 91] = [
     "healEngineDrift",
     "importCa",
     "initialize",
+    "intermediateCaRequests",
     "issueCertificate",
     "issueCredentials",
     "lease",

@@ -92,6 +92,8 @@ event_types! {
     CertificateCaCreated = "certificate.ca_created",
     /// A key was made for an authority that an outside one is to sign.
     CertificateCaRequested = "certificate.ca_requested",
+    /// Such a request was given up by an operator, and its key removed.
+    CertificateCaRequestCancelled = "certificate.ca_request_cancelled",
     CertificateCaUpdated = "certificate.ca_updated",
     CertificateRoleSaved = "certificate.role_saved",
     CertificateRoleDeleted = "certificate.role_deleted",

@@ -2,8 +2,10 @@
 
 use crate::error::Result;
 use crate::storage::db::{Tx, change, exec, on};
+use crate::storage::page::Page;
+use crate::storage::select::{Arg, Select, bind_all, key};
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 /// No `Debug`: it holds a ciphertext.
@@ -61,9 +63,29 @@ pub async fn insert(tx: &mut Tx, row: &PendingAuthorityRow) -> Result<()> {
     .map(drop)
 }
 
-/// Oldest first, at most `limit`.
-pub async fn list(tx: &mut Tx, limit: i64) -> Result<Vec<PendingAuthorityRow>> {
-    on!(tx, c => sqlx::query_as(select!(" ORDER BY id LIMIT $1")).bind(limit).fetch_all(c))
+/// How many there are, counted up to `most`.
+pub async fn count(tx: &mut Tx, most: i64) -> Result<i64> {
+    let (found,): (i64,) = on!(tx, c => sqlx::query_as(
+        "SELECT count(*) FROM (SELECT 1 FROM pending_authorities LIMIT $1) AS counted"
+    ).bind(most).fetch_one(c))?;
+    Ok(found)
+}
+
+/// A page of those that were asked for after this time, oldest first; the page's keys are ids as texts.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `after` or `before` for a key that is no id.
+pub async fn list(tx: &mut Tx, since: DateTime<Utc>, page: &Page) -> Result<Vec<PendingAuthorityRow>> {
+    let mut select = Select::new(select!(""));
+    select.and("created_at > $?", Arg::Time(since));
+    select.page_by_id(page, &key!("id"))?;
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<PendingAuthorityRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
 }
 
 /// `false`: it was not there.

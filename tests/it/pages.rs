@@ -10,12 +10,13 @@ const ENTRIES: usize = 5;
 const PAGE: &str = "first: $first, after: $after, last: $last, before: $before";
 
 /// Every connection of the schema: its place, and the query that asks for it. `PAGE` stands for the paging arguments.
-const LISTS: [(&str, &str); 12] = [
+const LISTS: [(&str, &str); 13] = [
     ("Query.auditEvents", "list: auditEvents(filter: {eventTypes: [\"policy.created\"]}, PAGE)"),
     ("Query.certificateRoles", "list: certificateRoles(PAGE)"),
     ("Query.certificates", "list: certificates(PAGE)"),
     ("Query.engines", "list: engines(PAGE)"),
     ("Query.enrollments", "list: enrollments(PAGE)"),
+    ("Query.intermediateCaRequests", "list: intermediateCaRequests(PAGE)"),
     ("Query.leases", "list: leases(PAGE)"),
     ("Query.policies", "list: policies(PAGE)"),
     ("Query.roles", "list: roles(PAGE)"),
@@ -191,6 +192,11 @@ pub async fn filled(store: Store) -> Server {
         run(
             "mutation($input: CreateRootCaInput!) { createRootCa(input: $input) { certificate { id } } }",
             json!({"input": {"commonName": format!("Root {n}"), "makeDefault": n == 0}}),
+        )
+        .await;
+        run(
+            "mutation($input: RequestIntermediateCaInput!) { requestIntermediateCa(input: $input) { requestId } }",
+            json!({"input": {"commonName": format!("Waits {n}")}}),
         )
         .await;
         let rules = json!({"path": format!("pki.p{n}"), "certTypes": ["SERVER"], "requiresApproval": true,

@@ -64,6 +64,18 @@ impl AuthorityMutation {
         Ok(CertificatePayload::of(view))
     }
 
+    /// Gives up `requestIntermediateCa`: the key is removed, and a certificate for it is of no use any more. Needs administration of
+    /// `certificates`.
+    async fn cancel_intermediate_ca_request(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which request.")] input: CancelIntermediateCaRequestInput,
+    ) -> Result<CancelIntermediateCaRequestPayload> {
+        let id = uuid_at(&input.request_id, "input.requestId")?;
+        certificates::cancel_authority_request(op(ctx)?, id).await.at_input()?;
+        Ok(CancelIntermediateCaRequestPayload { request_id: id.into() })
+    }
+
     /// Takes over an authority with its private key, which never leaves the server again. Needs administration of `certificates`.
     async fn import_ca(
         &self,
@@ -215,6 +227,13 @@ struct CompleteIntermediateCaInput {
     make_default: Option<bool>,
 }
 
+/// A request of an authority that is given up.
+#[derive(InputObject)]
+struct CancelIntermediateCaRequestInput {
+    /// What `requestIntermediateCa` has answered, a UUID.
+    request_id: ID,
+}
+
 /// An authority with its key.
 #[derive(InputObject)]
 struct ImportCaInput {
@@ -248,6 +267,13 @@ struct RequestIntermediateCaPayload {
     request_id: ID,
     /// The CSR to have signed, PEM.
     csr_pem: String,
+}
+
+/// A request of an authority that was given up.
+#[derive(SimpleObject)]
+struct CancelIntermediateCaRequestPayload {
+    /// Which it was: a UUID.
+    request_id: ID,
 }
 
 /// An authority that was changed.

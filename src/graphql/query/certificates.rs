@@ -4,7 +4,7 @@ use crate::graphql::ids::uuid_at;
 use crate::graphql::pages::{Page, either_way};
 use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{DateTime, Path};
-use crate::graphql::types::certificate_authorities::CertificateAuthority;
+use crate::graphql::types::certificate_authorities::{CertificateAuthority, IntermediateCaRequest};
 use crate::graphql::types::certificate_roles::CertificateRole;
 use crate::graphql::types::certificates::{Certificate, CertificateType};
 use crate::graphql::types::enrollments::{Enrollment, EnrollmentState};
@@ -45,6 +45,20 @@ impl CertificateQuery {
     /// The authorities whose keys are kept here, oldest first; at most 1000. Their certificates are no secret.
     async fn certificate_authorities(&self, ctx: &Context<'_>) -> Result<Vec<CertificateAuthority>> {
         Ok(certificates::authorities(op(ctx)?).await?.into_iter().map(Into::into).collect())
+    }
+
+    /// The authorities that `requestIntermediateCa` has made a key for and that wait for their certificates, oldest first. Needs
+    /// administration of `certificates`.
+    async fn intermediate_ca_requests(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
+    ) -> Result<Page<IntermediateCaRequest>> {
+        let page = either_way(ctx, first, after, last, before);
+        Ok(certificates::authority_requests(op(ctx)?, &page).await?.into())
     }
 
     /// The certificate role at a path. Null if there is none, or the caller may not know of it.

@@ -40,6 +40,9 @@ impl NodeQuery {
             NodeId::Enrollment(uuid) => {
                 certificates::enrollment(op, uuid).await?.map(|view| Node::Enrollment(view.into()))
             }
+            NodeId::IntermediateCaRequest(uuid) => certificates::authority_request(op, uuid)
+                .await?
+                .map(|view| Node::IntermediateCaRequest(view.into())),
             NodeId::EngineRole(secret_id) => {
                 engines::role_by_id(op, secret_id).await?.map(|view| Node::EngineRole(view.into()))
             }

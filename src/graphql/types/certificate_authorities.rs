@@ -1,9 +1,10 @@
 //! Authorities of certificates as clients see them.
 
-use super::certificates::Certificate;
+use super::certificates::{Certificate, KeyType};
+use crate::graphql::ids::NodeId;
 use crate::graphql::scalars::{DateTime, int};
-use crate::service::certificates::AuthorityView;
-use async_graphql::Object;
+use crate::service::certificates::{AuthorityRequestView, AuthorityView};
+use async_graphql::{ID, Object};
 
 pub struct CertificateAuthority(AuthorityView);
 
@@ -54,5 +55,67 @@ impl CertificateAuthority {
     /// Until when that list is good.
     async fn crl_next_update(&self) -> Option<DateTime> {
         self.0.crl_next_update.map(Into::into)
+    }
+}
+
+pub struct IntermediateCaRequest(AuthorityRequestView);
+
+impl From<AuthorityRequestView> for IntermediateCaRequest {
+    fn from(view: AuthorityRequestView) -> Self {
+        Self(view)
+    }
+}
+
+/// An authority that one outside this installation is yet to sign. Seen by who administers `certificates`.
+#[Object]
+impl IntermediateCaRequest {
+    /// The id among all nodes: `intermediate_ca_request:` and a UUID.
+    pub async fn id(&self) -> ID {
+        NodeId::IntermediateCaRequest(self.0.id).to_string().into()
+    }
+
+    /// Names it when it is completed or cancelled: a UUID.
+    async fn request_id(&self) -> ID {
+        self.0.id.into()
+    }
+
+    /// The common name that was asked for.
+    async fn common_name(&self) -> &str {
+        &self.0.subject.common_name
+    }
+
+    /// The organisation that was asked for.
+    async fn organization(&self) -> Option<&str> {
+        self.0.subject.organization.as_deref()
+    }
+
+    /// The organisational unit that was asked for.
+    async fn organizational_unit(&self) -> Option<&str> {
+        self.0.subject.organizational_unit.as_deref()
+    }
+
+    /// The kind of its key.
+    async fn key_type(&self) -> KeyType {
+        self.0.key_type.into()
+    }
+
+    /// The CSR to have signed, PEM.
+    async fn csr_pem(&self) -> &str {
+        &self.0.csr_pem
+    }
+
+    /// Who asked: an entity such as `role:billing`, or the accessor of a token.
+    async fn requested_by(&self) -> &str {
+        &self.0.requested_by
+    }
+
+    /// When it was asked for.
+    async fn created_at(&self) -> DateTime {
+        self.0.created_at.into()
+    }
+
+    /// Until when it waits; then its key is removed.
+    async fn expires_at(&self) -> DateTime {
+        self.0.expires_at.into()
     }
 }

@@ -33,6 +33,7 @@ pub enum Node {
     Certificate(certificates::Certificate),
     CertificateRole(certificate_roles::CertificateRole),
     Enrollment(enrollments::Enrollment),
+    IntermediateCaRequest(certificate_authorities::IntermediateCaRequest),
     EngineRole(engines::EngineRole),
     Token(tokens::Token),
     AuditEvent(audit::AuditEvent),

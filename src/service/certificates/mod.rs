@@ -20,6 +20,7 @@ pub mod own;
 mod plan;
 pub mod publish;
 mod renew;
+mod requests;
 mod revoke;
 mod rewrap;
 mod roles;
@@ -39,6 +40,7 @@ pub use login::login;
 pub use outside::{complete_intermediate, import, request_intermediate};
 pub use plan::CertificateWish;
 pub use renew::renew;
+pub use requests::{AuthorityRequestView, authority_request, authority_requests, cancel_authority_request};
 pub use revoke::revoke;
 pub(super) use rewrap::rewrap;
 pub use roles::{

@@ -29,7 +29,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 /// The most requests that may wait for an outside signature.
-const MOST_PENDING: usize = 100;
+const MOST_PENDING: i64 = 100;
 /// How long one waits: whoever signs it may take weeks, and what was given up makes room by itself.
 pub(super) const PATIENCE: Duration = Duration::days(30);
 
@@ -80,9 +80,9 @@ pub async fn request_intermediate(ctx: &OpContext, input: &AuthorityInput) -> Re
             .change(&event.clone(), move |tx| {
                 Box::pin(async move {
                     tokens::require_live(tx, caller, now).await?;
-                    if pending_store::list(tx, MOST_PENDING as i64).await?.len() >= MOST_PENDING {
+                    if pending_store::count(tx, MOST_PENDING).await? >= MOST_PENDING {
                         return Err(Error::conflict(
-                            "too many requests of authorities wait: complete some first; each is given up after 30 days",
+                            "too many requests of authorities wait: complete or cancel some first; each is given up after 30 days",
                         ));
                     }
                     pending_store::insert(tx, &row).await?;

@@ -3,6 +3,7 @@ use crate::error::{ErrorCode, Result};
 use crate::storage::certificate_authorities::{self as authorities, AuthorityRow, CrlRow};
 use crate::storage::certificates::{self, CertificateRow};
 use crate::storage::db::{Db, Tx};
+use crate::storage::page::Page;
 use crate::storage::pending_authorities::{self as pending, PendingAuthorityRow};
 use crate::storage::testing::{ODD, at, both_stores};
 use uuid::Uuid;
@@ -191,6 +192,10 @@ async fn one_list_of_each_number(db: Db) -> Result<()> {
     Ok(())
 }
 
+fn page(limit: i64) -> Page {
+    Page { limit, ..Page::default() }
+}
+
 async fn waiting(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let bare = PendingAuthorityRow {
@@ -216,8 +221,14 @@ async fn waiting(db: Db) -> Result<()> {
         pending::insert(&mut tx, row).await?;
         assert!(pending::by_id(&mut tx, row.id).await?.as_ref() == Some(row));
     }
-    assert!(pending::list(&mut tx, 9).await? == [bare.clone(), full.clone()]);
-    assert!(pending::list(&mut tx, 1).await? == std::slice::from_ref(&bare));
+    assert!(pending::list(&mut tx, at(-1), &page(9)).await? == [bare.clone(), full.clone()]);
+    assert!(pending::list(&mut tx, at(-1), &page(1)).await? == std::slice::from_ref(&bare));
+    assert!(pending::list(&mut tx, at(0), &page(9)).await?.is_empty(), "not what is of that very time");
+    let after = Page { after: Some(bare.id.to_string()), ..page(9) };
+    assert!(pending::list(&mut tx, at(-1), &after).await? == std::slice::from_ref(&full));
+    let last = Page { backward: true, ..page(9) };
+    assert!(pending::list(&mut tx, at(-1), &last).await? == [bare.clone(), full.clone()]);
+    assert_eq!((pending::count(&mut tx, 9).await?, pending::count(&mut tx, 1).await?), (2, 1));
     assert!(pending::sealed_under_older_key(&mut tx, 2, 9).await? == std::slice::from_ref(&bare));
     assert!(!pending::replace_sealed(&mut tx, bare.id, &[1], &[2], 2).await?);
     assert!(pending::replace_sealed(&mut tx, bare.id, &[0, 255], &[2], 2).await?);
@@ -234,7 +245,7 @@ async fn waiting(db: Db) -> Result<()> {
     assert_eq!(pending::purge(&mut tx, at(0), 9).await?, [] as [Uuid; 0], "not what is of that very time");
     assert_eq!(pending::purge(&mut tx, at(5), 1).await?, [bare.id]);
     assert_eq!(pending::purge(&mut tx, at(5), 9).await?, [full.id]);
-    assert!(pending::list(&mut tx, 9).await? == [late]);
+    assert!(pending::list(&mut tx, at(-1), &page(9)).await? == [late]);
     Ok(())
 }
 

@@ -31,6 +31,16 @@ fn authorities() -> Vec<Row> {
             "mutation { completeIntermediateCa(input: {requestId: \"<request>\", certificatePem: \"<below>\", chainPem: \"<outside>\"}) { certificate { serialNumber } } }",
         ),
         mine(
+            "Mutation.requestIntermediateCa",
+            "mutation { requestIntermediateCa(input: {commonName: \"M Given Up\"}) { requestId csrPem } }",
+        ),
+        mine("Query.intermediateCaRequests", "{ intermediateCaRequests { nodes { requestId csrPem } } }"),
+        mine("Query.node", "{ node(id: \"intermediate_ca_request:<request>\") { id } }"),
+        mine(
+            "Mutation.cancelIntermediateCaRequest",
+            "mutation { cancelIntermediateCaRequest(input: {requestId: \"<request>\"}) { requestId } }",
+        ),
+        mine(
             "Mutation.importCa",
             "mutation { importCa(input: {certificatePem: \"<outside>\", privateKeyPem: \"<outside_key>\"}) { certificate { serialNumber } } }",
         ),
