@@ -159,8 +159,6 @@ impl Db {
                     .foreign_keys(true)
                     .busy_timeout(BUSY_TIMEOUT)
                     .pragma("cache_size", "-8192")
-                    // 16 MiB: pages that are written again and again reach the file once
-                    .pragma("wal_autocheckpoint", "4096")
                     .statement_cache_capacity(256);
                 let writer = sqlite_pool(1, options.clone()).await?;
                 let readers =
