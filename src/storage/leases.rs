@@ -1,16 +1,15 @@
-//! Leases: what was issued, until when, and what is still to be revoked. Changes of state are in `leases_states.rs`.
+//! Leases: what was issued, until when, and what is still to be revoked. Changes of state are in `leases_states.rs`, pages in `leases_list.rs`.
 
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
-use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, key};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
+pub use crate::storage::leases_list::{ListLeases, list};
 pub use crate::storage::leases_states::{
     Revoked, Selection, abandon, activate, claim_due, claim_one, expedite, mark_revoking, note_failure,
     renew, revoked,
@@ -176,69 +175,6 @@ pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
 
 fn used_key() -> Error {
     Error::conflict("the idempotency key was used for another lease: choose a new one")
-}
-
-/// Which leases a list is of.
-#[derive(Debug, Clone, Default)]
-pub struct ListLeases {
-    /// This path and those below it.
-    pub prefix: Option<String>,
-    pub engine_id: Option<Uuid>,
-    /// Any of these states; empty: whatever state.
-    pub states: Vec<&'static str>,
-    pub expires_before: Option<DateTime<Utc>>,
-    /// Only what has outlived its expiry at this time and is not revoked.
-    pub overdue_at: Option<DateTime<Utc>>,
-    /// Only of this caller.
-    pub actor_id: Option<String>,
-    pub token_accessor: Option<Uuid>,
-    /// Of those who logged in as this AppRole.
-    pub role_name: Option<String>,
-}
-
-/// A page of leases in the order in which they were made, oldest first; the page's keys are lease ids as texts.
-///
-/// # Errors
-/// `BAD_USER_INPUT` at `after` or `before` for a key that is no lease id.
-pub async fn list(tx: &mut Tx, filter: &ListLeases, page: &Page) -> Result<Vec<LeaseRow>> {
-    let mut select = Select::new(select!(""));
-    if let Some(prefix) = &filter.prefix {
-        select.and(WITHIN, Arg::Text(prefix));
-    }
-    if let Some(engine_id) = filter.engine_id {
-        select.and("engine_id = $?", Arg::Uuid(engine_id));
-    }
-    if !filter.states.is_empty() {
-        select.any_of("state", filter.states.iter().map(|state| Arg::Text(state)));
-        if !filter.states.contains(&"revoked") {
-            select.when("NOT revoked");
-        }
-    }
-    if let Some(time) = filter.expires_before {
-        select.when("NOT revoked");
-        select.and("expires_at < $?", Arg::Time(time));
-    }
-    if let Some(time) = filter.overdue_at {
-        select.when("NOT revoked");
-        select.and("expires_at < $?", Arg::Time(time));
-    }
-    if let Some(actor) = &filter.actor_id {
-        select.and("actor_id = $?", Arg::Text(actor));
-    }
-    if let Some(accessor) = filter.token_accessor {
-        select.and("token_accessor = $?", Arg::Uuid(accessor));
-    }
-    if let Some(name) = &filter.role_name {
-        select.and("role_name = $?", Arg::Text(name));
-    }
-    select.page_by_id(page, &key!("lease_id"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<LeaseRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
 }
 
 /// A lease that is not revoked, as the comparison with the target looks at it.
