@@ -15,6 +15,7 @@ import { ApiError, reported } from '../api/errors';
 import { ENDPOINT, post } from '../api/http';
 import { type Session, useSession } from '../session/session';
 import { Notice, sentence } from '../ui/notice';
+import { useEditorThemes } from './editor-theme';
 import { EXAMPLES } from './examples';
 import { EXAMPLES_PLUGIN } from './examples-plugin';
 import { memoryStorage } from './memory-storage';
@@ -94,8 +95,9 @@ const LEGIBLE = {
   fontFamily: 'ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace',
 } as const;
 
-/** Long lines are wrapped, so that nothing has to be scrolled sideways to be read. */
+/** Long lines are wrapped, so that nothing has to be scrolled sideways to be read, and colours stand out from what is behind them. */
 function Legible() {
+  useEditorThemes();
   const { queryEditor, variableEditor, responseEditor } = useGraphiQL((state) => ({
     queryEditor: state.queryEditor,
     variableEditor: state.variableEditor,
