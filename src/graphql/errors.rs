@@ -27,7 +27,7 @@ pub fn sanitize(error: &mut ServerError, request_id: &str) {
             kept.set("field", field);
         }
         error.extensions = Some(kept);
-    } else if source.is_none() && (error.path.is_empty() || is_argument_error(&error.message)) {
+    } else if source.is_none() && is_mistake(error) {
         let mut refusal = Error::new(ErrorCode::BadUserInput, "");
         if let Some(field) = field::of(&error.message) {
             refusal = refusal.at_field(field);
@@ -78,12 +78,22 @@ fn extensions(error: &Error, request_id: &str) -> ErrorExtensionValues {
 }
 
 /// The code of an error of ours, if it has one.
-pub fn known_code(error: &ServerError) -> Option<ErrorCode> {
+fn known_code(error: &ServerError) -> Option<ErrorCode> {
     match error.extensions.as_ref()?.get("code")? {
         Value::String(code) => ErrorCode::ALL.into_iter().find(|known| known.as_str() == code),
         _ => None,
     }
 }
+/// The code that [`sanitize`] gives an error, for those who count it before it is answered.
+#[must_use]
+pub fn code_of(error: &ServerError) -> ErrorCode {
+    let ours = error.source.as_ref().and_then(|source| source.downcast_ref::<Error>()).map(Error::code);
+    ours.or_else(|| known_code(error)).unwrap_or(match &error.source {
+        None if is_mistake(error) => ErrorCode::BadUserInput,
+        _ => ErrorCode::Internal,
+    })
+}
+
 
 /// async-graphql coerces arguments while it executes, so these come with a path although no resolver ran. Its texts start
 /// in one of these ways (`InputValueError` and `ContextBase::param_value`).
@@ -92,6 +102,11 @@ fn is_argument_error(message: &str) -> bool {
         .iter()
         .any(|start| message.starts_with(start))
 }
+/// Whether an error of async-graphql's own is about what the client sent.
+fn is_mistake(error: &ServerError) -> bool {
+    error.path.is_empty() || is_argument_error(&error.message)
+}
+
 
 /// Cuts off the value that async-graphql repeats in such a text: it may be a secret.
 fn without_values(message: &str) -> &str {
@@ -118,8 +133,10 @@ mod tests {
 
     fn in_a_resolver(mut error: ServerError) -> ServerError {
         error.path.push(PathSegment::Field("secret".into()));
+        let counted = code_of(&error);
         error
     }
+        assert_eq!(json["code"], counted.as_str(), "it is counted as something else than it is answered");
 
     fn through_a_resolver(error: Error) -> ServerError {
         let converted: async_graphql::Error = error.into();

@@ -52,18 +52,20 @@ async fn work_is_counted(store: Store) {
         ("operation=\"secret\",code=\"OK\"", 3.0),
         ("operation=\"tokens\",code=\"FORBIDDEN\"", 1.0),
         ("operation=\"me\",code=\"UNAUTHENTICATED\"", 1.0),
-        ("operation=\"(other)\",code=\"BAD_USER_INPUT\"", 1.0),
+        ("operation=\"(other)\",code=\"BAD_USER_INPUT\"", 3.0),
+        ("operation=\"secret\",code=\"BAD_USER_INPUT\"", 1.0),
         ("operation=\"(several)\",code=\"OK\"", 1.0),
     ] {
         assert_eq!(grown(&format!("secrethub_requests_total{{{labels}}}")), times, "{labels}");
     }
     assert!(!after.contains("ByMyName"), "what a client writes is no label");
-    assert_eq!(grown("secrethub_request_duration_seconds_count{operation=\"secret\"}"), 3.0);
+    assert_eq!(grown("secrethub_request_duration_seconds_count{operation=\"secret\"}"), 4.0);
     assert!(grown("secrethub_request_duration_seconds_sum{operation=\"secret\"}") > 0.0);
     // three reads and a refusal are recorded; others may be too
     assert!(grown("secrethub_audit_events_total") >= 4.0);
     assert!(grown("secrethub_ledger_wait_seconds_count") >= 4.0);
     assert!(grown("secrethub_ledger_commit_seconds_count") >= 1.0);
+    assert!(!after.contains("code=\"INTERNAL\""), "a mistake of a client is counted as a fault:\n{after}");
     assert!(grown("secrethub_ledger_batch_size_sum") >= 4.0);
     assert!(grown("secrethub_audit_head_sequence") >= 4.0);
     assert!(grown("secrethub_cache_hits_total{cache=\"secrets\"}") >= 2.0);

@@ -2,7 +2,7 @@
 
 use super::super::places::Subscribed;
 use crate::error::{Error, ErrorCode};
-use crate::graphql::errors::known_code;
+use crate::graphql::errors;
 use futures_util::stream::BoxStream;
 use http::StatusCode;
 
@@ -26,7 +26,7 @@ impl Outcome {
 
 /// Of its first error; `None` without one.
 pub(in crate::http) fn code_of(response: &async_graphql::Response) -> Option<ErrorCode> {
-    response.errors.first().map(|error| known_code(error).unwrap_or(ErrorCode::Internal))
+    response.errors.first().map(errors::code_of)
 }
 
 /// A request that gets no execution: its status where one is due for both forms of answer, else by [`Answer`](super::super::negotiation::Answer).
