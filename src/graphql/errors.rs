@@ -6,6 +6,9 @@ mod field;
 use crate::error::{Error, ErrorCode};
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 
+/// When to come back, in seconds.
+const RETRY_AFTER: &str = "retryAfterSeconds";
+
 /// Turns an error into what the client sees. Logs it once, with its private context.
 ///
 /// - An [`Error`] of ours (a resolver's `?` keeps it as the source) keeps its code, sentence and field.
@@ -21,10 +24,14 @@ pub fn sanitize(error: &mut ServerError, request_id: &str) {
         error.extensions = Some(extensions(ours, request_id));
     } else if let Some(code) = known_code(error) {
         error.message = without_values(&error.message).to_owned();
-        let field = error.extensions.as_ref().and_then(|e| e.get("field")).cloned();
+        let said =
+            |name: &str| error.extensions.as_ref().and_then(|extensions| extensions.get(name)).cloned();
         let mut kept = extensions(&Error::new(code, ""), request_id);
-        if let Some(field @ Value::String(_)) = field {
+        if let Some(field @ Value::String(_)) = said("field") {
             kept.set("field", field);
+        }
+        if let Some(seconds @ Value::Number(_)) = said(RETRY_AFTER) {
+            kept.set(RETRY_AFTER, seconds);
         }
         error.extensions = Some(kept);
     } else if source.is_none() && is_mistake(error) {
@@ -72,18 +79,11 @@ fn extensions(error: &Error, request_id: &str) -> ErrorExtensionValues {
         values.set("field", field);
     }
     if let Some(seconds) = error.retry_after_seconds() {
-        values.set("retryAfterSeconds", seconds);
+        values.set(RETRY_AFTER, seconds);
     }
     values
 }
 
-/// The code of an error of ours, if it has one.
-fn known_code(error: &ServerError) -> Option<ErrorCode> {
-    match error.extensions.as_ref()?.get("code")? {
-        Value::String(code) => ErrorCode::ALL.into_iter().find(|known| known.as_str() == code),
-        _ => None,
-    }
-}
 /// The code that [`sanitize`] gives an error, for those who count it before it is answered.
 #[must_use]
 pub fn code_of(error: &ServerError) -> ErrorCode {
@@ -94,6 +94,18 @@ pub fn code_of(error: &ServerError) -> ErrorCode {
     })
 }
 
+/// The code of an error of ours, if it has one.
+fn known_code(error: &ServerError) -> Option<ErrorCode> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => ErrorCode::ALL.into_iter().find(|known| known.as_str() == code),
+        _ => None,
+    }
+}
+
+/// Whether an error of async-graphql's own is about what the client sent.
+fn is_mistake(error: &ServerError) -> bool {
+    error.path.is_empty() || is_argument_error(&error.message)
+}
 
 /// async-graphql coerces arguments while it executes, so these come with a path although no resolver ran. Its texts start
 /// in one of these ways (`InputValueError` and `ContextBase::param_value`).
@@ -102,11 +114,6 @@ fn is_argument_error(message: &str) -> bool {
         .iter()
         .any(|start| message.starts_with(start))
 }
-/// Whether an error of async-graphql's own is about what the client sent.
-fn is_mistake(error: &ServerError) -> bool {
-    error.path.is_empty() || is_argument_error(&error.message)
-}
-
 
 /// Cuts off the value that async-graphql repeats in such a text: it may be a secret.
 fn without_values(message: &str) -> &str {
@@ -126,17 +133,17 @@ mod tests {
     use async_graphql::PathSegment;
 
     fn sanitized(mut error: ServerError) -> (String, serde_json::Value) {
+        let counted = code_of(&error);
         sanitize(&mut error, "r-1");
         let json = serde_json::to_value(&error.extensions).unwrap();
+        assert_eq!(json["code"], counted.as_str(), "it is counted as something else than it is answered");
         (error.message, json)
     }
 
     fn in_a_resolver(mut error: ServerError) -> ServerError {
         error.path.push(PathSegment::Field("secret".into()));
-        let counted = code_of(&error);
         error
     }
-        assert_eq!(json["code"], counted.as_str(), "it is counted as something else than it is answered");
 
     fn through_a_resolver(error: Error) -> ServerError {
         let converted: async_graphql::Error = error.into();
@@ -154,6 +161,20 @@ mod tests {
         );
         let limited = Error::new(ErrorCode::RateLimited, "locked").with_retry_after(30);
         assert_eq!(sanitized(through_a_resolver(limited)).1["retryAfterSeconds"], 30);
+    }
+
+    #[test]
+    fn what_is_made_for_the_client_stays_as_it_is() {
+        for error in [
+            Error::new(ErrorCode::RateLimited, "wait").with_retry_after(7),
+            Error::bad_input("variables", "too many"),
+            Error::sealed(),
+        ] {
+            let made = server_error(&error, "r-1");
+            let before = serde_json::to_value(&made).unwrap();
+            let (message, extensions) = sanitized(made);
+            assert_eq!(serde_json::json!({ "message": message, "extensions": extensions }), before);
+        }
     }
 
     #[test]
