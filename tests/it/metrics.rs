@@ -1,6 +1,7 @@
 //! `/metrics` after work of every kind, and that dashboard and alerts ask for what is there.
 
 use crate::pages::filled;
+use crate::subscriptions::client::Socket;
 use crate::support::{Server, Store};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -40,7 +41,12 @@ async fn work_is_counted(store: Store) {
         .await
         .refused("FORBIDDEN");
     server.graphql(None, "{ me { displayName } }", json!({})).await.refused("UNAUTHENTICATED");
-    server.graphql(None, "{ a-b }", json!({})).await.refused("BAD_USER_INPUT");
+    for mistake in ["{ a-b }", "{ nonsense }", "{ ...F }", "{ secret { data } }"] {
+        server.graphql(None, mistake, json!({})).await.refused("BAD_USER_INPUT");
+    }
+    let mut socket = Socket::ready(&server, Some(&server.root)).await;
+    socket.subscribe("1", "subscription { sealStatusChanged { sealed } }", json!({})).await;
+    socket.data("1").await;
     let two = "{ me { displayName } sealStatus { sealed } }";
     server.as_root(two, json!({})).await.ok();
     let after = shown(&server).await;
@@ -55,9 +61,11 @@ async fn work_is_counted(store: Store) {
         ("operation=\"(other)\",code=\"BAD_USER_INPUT\"", 3.0),
         ("operation=\"secret\",code=\"BAD_USER_INPUT\"", 1.0),
         ("operation=\"(several)\",code=\"OK\"", 1.0),
+        ("operation=\"sealStatusChanged\",code=\"OK\"", 1.0),
     ] {
         assert_eq!(grown(&format!("secrethub_requests_total{{{labels}}}")), times, "{labels}");
     }
+    assert!(!after.contains("code=\"INTERNAL\""), "a mistake of a client is counted as a fault:\n{after}");
     assert!(!after.contains("ByMyName"), "what a client writes is no label");
     assert_eq!(grown("secrethub_request_duration_seconds_count{operation=\"secret\"}"), 4.0);
     assert!(grown("secrethub_request_duration_seconds_sum{operation=\"secret\"}") > 0.0);
@@ -65,7 +73,6 @@ async fn work_is_counted(store: Store) {
     assert!(grown("secrethub_audit_events_total") >= 4.0);
     assert!(grown("secrethub_ledger_wait_seconds_count") >= 4.0);
     assert!(grown("secrethub_ledger_commit_seconds_count") >= 1.0);
-    assert!(!after.contains("code=\"INTERNAL\""), "a mistake of a client is counted as a fault:\n{after}");
     assert!(grown("secrethub_ledger_batch_size_sum") >= 4.0);
     assert!(grown("secrethub_audit_head_sequence") >= 4.0);
     assert!(grown("secrethub_cache_hits_total{cache=\"secrets\"}") >= 2.0);

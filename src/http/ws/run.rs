@@ -61,7 +61,10 @@ impl<A: Api> Run<A> {
                 }
                 Ok(operation) if operation.kind == OperationType::Subscription => {
                     // that it was begun: how it goes on may take days
-                    trace::answered(&span, operation.counted_as(), None);
+                    let watch = self.door.meters().watch(started);
+                    watch.asks_for(operation.counted_as());
+                    trace::answered(&span, watch.operation(), None);
+                    watch.answered(None);
                     let results = self.door.subscribe(operation);
                     Results { run: self, results, waiting: VecDeque::new(), over: false }.messages()
                 }
