@@ -1,5 +1,6 @@
 //! The messages of `graphql-transport-ws`, read and written.
 
+use crate::error::Error;
 use crate::graphql::guard::VariableLimits;
 use crate::http::bearer;
 use crate::http::params::Params;
@@ -22,7 +23,8 @@ pub enum Incoming {
     Pong,
     Subscribe {
         id: String,
-        params: Box<Params>,
+        /// Or why the operation cannot run: its id hears of that, and the socket stays.
+        params: Result<Box<Params>, Error>,
     },
     Complete {
         id: String,
@@ -56,13 +58,36 @@ pub fn read(text: &str, variables: &VariableLimits) -> Result<Incoming, &'static
         "subscribe" => {
             let id = id(envelope.id)?;
             let payload = payload.ok_or("'payload' is missing")?;
-            let params = Params::from_body(payload.get().as_bytes(), variables)
-                .map_err(|_| "'payload' must hold a 'query', and 'variables' that are an object")?;
-            Ok(Incoming::Subscribe { id, params: Box::new(params) })
+            let params = Params::from_body(payload.get().as_bytes(), variables);
+            if params.is_err() && !is_request(payload) {
+                return Err("'payload' must hold a 'query', and 'variables' that are an object");
+            }
+            Ok(Incoming::Subscribe { id, params: params.map(Box::new) })
         }
         "complete" => Ok(Incoming::Complete { id: id(envelope.id)? }),
         _ => Err("there is no such 'type'"),
     }
+}
+
+/// Whether a payload is one by the protocol, whatever may be wrong with the operation in it.
+fn is_request(payload: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shape<'a> {
+        query: Option<String>,
+        document_id: Option<String>,
+        #[serde(rename = "operationName")]
+        _operation_name: Option<String>,
+        #[serde(borrow)]
+        variables: Option<&'a RawValue>,
+        #[serde(borrow)]
+        extensions: Option<&'a RawValue>,
+    }
+    let object = |value: Option<&RawValue>| value.is_none_or(|value| value.get().starts_with(['{', 'n']));
+    serde_json::from_str::<Shape<'_>>(payload.get()).is_ok_and(|shape| {
+        let asks = shape.query.is_some() || shape.document_id.is_some() || shape.extensions.is_some();
+        asks && object(shape.variables) && object(shape.extensions)
+    })
 }
 
 fn id(id: Option<String>) -> Result<String, &'static str> {
@@ -151,6 +176,8 @@ mod tests {
             r#"{"type":"subscribe","id":"1","payload":{}}"#,
             r#"{"type":"subscribe","id":"1","payload":{"query":7}}"#,
             r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","variables":"s3cret"}}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","extensions":[]}}"#,
+            r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","query":"{b}"}}"#,
             r#"{"type":"complete"}"#,
             r#"{"type":"complete","id":"1"} x"#,
         ] {
@@ -159,6 +186,27 @@ mod tests {
         }
         let long = format!(r#"{{"type":"complete","id":"{}"}}"#, "x".repeat(MAX_ID + 1));
         assert!(read(&long, &VariableLimits::default()).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_operation_is_no_fault_of_its_message() {
+        let many = (0..101).map(|n| format!("\"v{n}\":1")).collect::<Vec<_>>().join(",");
+        for (payload, field) in [
+            (format!(r#"{{"query":"{{a}}","variables":{{{many}}}}}"#), "variables"),
+            (
+                r#"{"query":"{a}","extensions":{"persistedQuery":{"version":2}}}"#.to_owned(),
+                "extensions.persistedQuery",
+            ),
+            (r#"{"query":"{a}","documentId":"x","variables":null}"#.to_owned(), "documentId"),
+            (r#"{"documentId":""}"#.to_owned(), "documentId"),
+            (r#"{"extensions":{}}"#.to_owned(), "query"),
+        ] {
+            let text = format!(r#"{{"type":"subscribe","id":"1","payload":{payload}}}"#);
+            let Ok(Incoming::Subscribe { id, params }) = read(&text, &VariableLimits::default()) else {
+                panic!("{payload}")
+            };
+            assert_eq!((id.as_str(), params.err().unwrap().field()), ("1", Some(field)), "{payload}");
+        }
     }
 
     #[test]

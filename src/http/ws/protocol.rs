@@ -1,6 +1,7 @@
 //! What may be said when (`graphql-transport-ws`): messages in, what to do about them out. No I/O.
 
 use super::messages::{self, Incoming};
+use crate::error::Error;
 use crate::graphql::guard::VariableLimits;
 use crate::http::params::Params;
 use std::collections::HashSet;
@@ -75,6 +76,11 @@ pub enum Step {
         id: String,
         params: Params,
     },
+    /// The operation cannot run.
+    Fail {
+        id: String,
+        error: Error,
+    },
     /// There are as many operations as there may be.
     Refuse {
         id: String,
@@ -118,10 +124,11 @@ impl Protocol {
             Incoming::Subscribe { .. } if !self.initialised => Err(Close::unauthorized()),
             Incoming::Subscribe { id, .. } if self.running.contains(&id) => Err(Close::duplicate(&id)),
             Incoming::Subscribe { id, .. } if self.running.len() >= self.most => Ok(Step::Refuse { id }),
-            Incoming::Subscribe { id, params } => {
+            Incoming::Subscribe { id, params: Ok(params) } => {
                 self.running.insert(id.clone());
                 Ok(Step::Start { id, params: *params })
             }
+            Incoming::Subscribe { id, params: Err(error) } => Ok(Step::Fail { id, error }),
             // of one that has ended meanwhile there is nothing to stop
             Incoming::Complete { id } if self.running.remove(&id) => Ok(Step::Stop { id }),
             Incoming::Complete { .. } => Ok(Step::Nothing),
@@ -176,6 +183,18 @@ mod tests {
             assert!(matches!(protocol.receive(complete), Ok(Step::Stop { .. })));
             assert!(matches!(protocol.receive(complete), Ok(Step::Nothing)));
         }
+    }
+
+    #[test]
+    fn an_operation_that_cannot_run_takes_no_id() {
+        let mut protocol = ready();
+        let twice = r#"{"type":"subscribe","id":"1","payload":{"query":"{a}","documentId":"x"}}"#;
+        for _ in 0..3 {
+            assert!(matches!(protocol.receive(twice), Ok(Step::Fail { .. })));
+        }
+        assert!(matches!(protocol.receive(&subscribe("1")), Ok(Step::Start { .. })));
+        assert_eq!(code(protocol.receive(twice)), 4409);
+        assert_eq!(code(Protocol::new(2, VariableLimits::default()).receive(twice)), 4401);
     }
 
     #[test]

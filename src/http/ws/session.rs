@@ -74,6 +74,8 @@ impl From<SocketError> for Over {
 /// A caller that was acknowledged.
 struct Known<C> {
     context: C,
+    /// Whether there is a token, which may end.
+    named: bool,
     holder: Holder,
     _place: Counted<Holder>,
 }
@@ -188,6 +190,7 @@ where
     async fn tell(&mut self, said: Said) -> Result<(), Over> {
         if said.unauthenticated
             && let Some(known) = &self.known
+            && known.named
             && self.session.door.api().has_ended(&known.context).await
         {
             return Err(Close::forbidden().into());
@@ -212,6 +215,10 @@ where
             Step::Say(text) => self.send(Message::text(text)).await,
             Step::Init(token) => self.admit(token.map(Zeroizing::new)).await,
             Step::Start { id, params } => self.start(id, params).await,
+            Step::Fail { id, error } => {
+                self.session.door.meters().watch(Instant::now()).answered(Some(error.code()));
+                self.send(Message::text(refusal(&id, &error, &request_id()))).await
+            }
             Step::Refuse { id } => {
                 let most = self.session.door.places().limits.subscriptions_per_socket;
                 let message =
@@ -258,7 +265,7 @@ where
         }
         let place = session.door.places().socket(holder);
         let place = place.map_err(|error| Close::try_again_later(error.message()))?;
-        self.known = Some(Known { context, holder, _place: place });
+        self.known = Some(Known { context, named: bearer.is_some(), holder, _place: place });
         self.send(Message::text(messages::ACK)).await
     }
 

@@ -116,6 +116,42 @@ async fn operations_of_all_kinds_run_and_ids_are_free_again() {
     }
 }
 
+/// What is wrong with one operation is told to that, and those beside it go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_that_cannot_run_leaves_the_socket_alone() {
+    let server = Server::dev(Store::Sqlite).await;
+    let mut socket = Socket::ready(&server, None).await;
+    socket.subscribe("seal", SEAL, json!({})).await;
+    assert_eq!(socket.data("seal").await["sealStatusChanged"]["sealed"], false);
+    let many: serde_json::Map<_, _> = (0..101).map(|n| (format!("v{n}"), json!(n))).collect();
+    let login = "mutation { loginWithAppRole(input: {roleId: \"00000000-0000-0000-0000-000000000000\", secretId: \"none\"}) { token } }";
+    for (payload, code) in [
+        (json!({"query": SEAL, "variables": many}), "BAD_USER_INPUT"),
+        (json!({"query": SEAL, "documentId": "x"}), "BAD_USER_INPUT"),
+        (
+            json!({"query": SEAL, "extensions": {"persistedQuery": {"version": 2, "sha256Hash": "x"}}}),
+            "BAD_USER_INPUT",
+        ),
+        // nobody has logged in, so no token has ended
+        (json!({"query": "{ me { displayName } }"}), "UNAUTHENTICATED"),
+        (json!({"query": login}), "UNAUTHENTICATED"),
+        (json!({"query": "subscription { secretChanged { path } }"}), "UNAUTHENTICATED"),
+    ] {
+        socket.say(json!({"id": "1", "type": "subscribe", "payload": payload})).await;
+        let message = socket.said().await;
+        let errors = match message["type"].as_str() {
+            Some("error") => &message["payload"],
+            _ => {
+                assert_eq!(socket.said().await, json!({"id": "1", "type": "complete"}));
+                &message["payload"]["errors"]
+            }
+        };
+        assert_eq!(errors[0]["extensions"]["code"], code, "{payload}: {message}");
+    }
+    assert_eq!(server.door("POST", "/v1/sys/seal", Some(&server.root), None).await.0, 200);
+    assert_eq!(socket.data("seal").await["sealStatusChanged"]["sealed"], true);
+}
+
 /// The status that a handshake is refused with.
 async fn refusal(server: &Server, headers: &[(&'static str, &str)]) -> u16 {
     match connect_async(handshake(server, headers)).await {
