@@ -52,8 +52,8 @@ where
         crate::service::tokens::me(context).await.map(drop)
     }
 
-    async fn charge(&self, context: &OpContext, cost: u64) -> Result<()> {
-        rate::admit(context, cost).await
+    async fn charge(&self, context: &OpContext, cost: u64, before: u64) -> Result<()> {
+        rate::admit(context, cost, before).await
     }
 
     async fn execute(&self, request: async_graphql::Request) -> async_graphql::Response {

@@ -40,8 +40,14 @@ pub trait Api: Send + Sync + 'static {
     /// a large body is read.
     fn authenticate(&self, context: &Self::Context) -> impl Future<Output = Result<()>> + Send;
 
-    /// Charges the caller for work; to be called before it is done, for every operation.
-    fn charge(&self, context: &Self::Context, cost: u64) -> impl Future<Output = Result<()>> + Send;
+    /// Charges the caller for work; to be called before it is done, for every operation, and again with what was charged `before` when
+    /// more is known of it.
+    fn charge(
+        &self,
+        context: &Self::Context,
+        cost: u64,
+        before: u64,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     fn execute(
         &self,

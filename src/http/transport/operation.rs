@@ -49,9 +49,10 @@ impl<A: Api> GraphqlDoor<A> {
     /// `BAD_USER_INPUT`, `QUERY_TOO_COMPLEX`, `RATE_LIMITED`; of persisted documents `PERSISTED_QUERY_NOT_FOUND` and `FORBIDDEN`; for introspection that is not for everyone also `FORBIDDEN` and `UNAUTHENTICATED`.
     pub async fn operation(&self, params: Params, context: A::Context) -> Result<Operation> {
         let asked = params.asked();
-        self.api.charge(&context, of_text(asked.bytes())).await?;
+        let for_text = of_text(asked.bytes());
+        self.api.charge(&context, for_text, 0).await?;
         let prepared = self.documents.prepare(&asked, params.operation_name.as_deref(), &params.variables)?;
-        self.api.charge(&context, price(&prepared.operation)).await?;
+        self.api.charge(&context, price(&prepared.operation), for_text).await?;
         self.admit_introspection(&prepared.operation, &context).await?;
         let mut request =
             Request::new(params.query.unwrap_or_default()).variables(params.variables).data(context);

@@ -48,7 +48,7 @@ impl Api for TestApi {
     async fn authenticate(&self, context: &Caller) -> Result<()> {
         if context.0.as_deref() == Some("good") { Ok(()) } else { Err(Error::unauthenticated()) }
     }
-    async fn charge(&self, context: &Caller, cost: u64) -> Result<()> {
+    async fn charge(&self, context: &Caller, cost: u64, _: u64) -> Result<()> {
         let limited = context.0.as_deref() == Some("limited") && cost > 2;
         if limited { Err(Error::new(ErrorCode::RateLimited, "wait").with_retry_after(7)) } else { Ok(()) }
     }

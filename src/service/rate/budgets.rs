@@ -81,15 +81,31 @@ impl<C: Clock + Clone> Budgets<C> {
     /// # Errors
     /// `RATE_LIMITED` with the seconds to wait; nothing is taken then.
     pub fn charge(&self, caller: Caller, cost: u64) -> Result<()> {
+        self.charge_more(caller, cost, 0)
+    }
+
+    /// The same for a request that was charged `before`: both together take one whole budget at most, or it could never be let in.
+    ///
+    /// # Errors
+    /// As [`Self::charge`].
+    pub fn charge_more(&self, caller: Caller, cost: u64, before: u64) -> Result<()> {
         let allowance = match caller {
             Caller::Token(_) => self.limits.caller,
             Caller::Address(_) => self.limits.anonymous,
         };
-        let Some(cells) = NonZeroU32::new(u32::try_from(cost).unwrap_or(u32::MAX)) else { return Ok(()) };
+        let before = u32::try_from(before).unwrap_or(u32::MAX).min(allowance.burst.get());
+        let left = allowance.burst.get() - before;
+        let Some(cells) = NonZeroU32::new(u32::try_from(cost).unwrap_or(u32::MAX).min(left)) else {
+            return Ok(());
+        };
         let budget = self.budget(caller, allowance);
-        match budget.limiter.check_n(cells.min(allowance.burst)) {
+        match budget.limiter.check_n(cells) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(until)) => Err(self.refuse(caller, &budget, until.wait_time_from(self.clock.now()))),
+            Ok(Err(until)) => {
+                // who comes back is charged for all of it
+                let again = allowance.quota().replenish_interval().saturating_mul(before);
+                Err(self.refuse(caller, &budget, until.wait_time_from(self.clock.now()) + again))
+            }
             // not more than the burst was asked for
             Err(error) => Err(Error::internal(error)),
         }
@@ -186,6 +202,25 @@ mod tests {
         wait(budgets.charge(token(1), 1));
         clock.advance(Duration::from_secs(10));
         assert!(budgets.charge(token(1), 1_000_000).is_ok());
+    }
+
+    #[test]
+    fn what_was_charged_before_is_part_of_what_there_is() {
+        let clock = FakeRelativeClock::default();
+        let budgets = budgets(&clock);
+        let request = |text: u64, price: u64| {
+            budgets.charge(token(1), text)?;
+            budgets.charge_more(token(1), price, text)
+        };
+        assert!(request(1, 1000).is_ok(), "a whole budget lets it in");
+        wait(budgets.charge(token(1), 1));
+        clock.advance(Duration::from_secs(5));
+        let seconds = wait(request(3, 1000));
+        clock.advance(Duration::from_secs(seconds));
+        assert!(request(3, 1000).is_ok(), "who waited as long as was said is let in");
+        clock.advance(Duration::from_secs(10));
+        assert!(request(1000, 1000).is_ok());
+        wait(budgets.charge(token(1), 1));
     }
 
     #[test]

@@ -117,13 +117,14 @@ impl Rates {
     }
 }
 
-/// Charges the caller of a request for work, before any of it is done. To be called for every operation, however it arrived.
+/// Charges the caller of a request for work, before any of it is done. To be called for every operation, however it arrived; again with
+/// what was charged `before` when more is known of it.
 ///
 /// # Errors
 /// `RATE_LIMITED` with the seconds to wait. Nothing is recorded: an event for each would be what the limit is there to prevent.
-pub async fn admit(ctx: &OpContext, cost: u64) -> Result<()> {
+pub async fn admit(ctx: &OpContext, cost: u64, before: u64) -> Result<()> {
     let Some(budgets) = &ctx.app().rates.budgets else { return Ok(()) };
-    budgets.charge(caller(ctx).await, cost)
+    budgets.charge_more(caller(ctx).await, cost, before)
 }
 
 /// The same for doors at which no token counts: the address is charged.
