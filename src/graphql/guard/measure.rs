@@ -16,6 +16,8 @@ pub struct Cost {
     pub complexity: u64,
     pub depth: u64,
     pub aliases: u64,
+    /// Selection sets within this one, those of fragments included.
+    pub nesting: u64,
     pub directives: u64,
     /// Fields, spreads and inline fragments.
     pub selections: u64,
@@ -56,6 +58,7 @@ impl Cost {
         self.surcharge = self.surcharge.saturating_add(other.surcharge);
         self.depth = self.depth.max(other.depth);
         self.lists = self.lists.max(other.lists);
+        self.nesting = self.nesting.max(other.nesting);
         self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
         self.introspects |= other.introspects;
         self.varies |= other.varies;
@@ -161,6 +164,8 @@ impl<'a> Measuring<'a> {
             };
             cost.selections = cost.selections.saturating_add(1);
             let directives = selection.node.directives().len() as u64;
+            let leaf = matches!(&selection.node, Selection::Field(field) if field.node.selection_set.node.items.is_empty());
+            cost.nesting = if leaf { 0 } else { cost.nesting.saturating_add(1) };
             cost.directives = cost.directives.saturating_add(directives);
             total.add(&cost);
         }

@@ -65,6 +65,9 @@ impl Default for QueryLimits {
 /// them once; each further level multiplies the answer by the size of the schema.
 const MAX_INTROSPECTION_LISTS: u64 = 2;
 
+/// Selection sets within each other, those of fragments included. async-graphql has the same limit, but not our words for it.
+const MAX_NESTING: u64 = 32;
+
 impl QueryLimits {
     /// Checks what does not depend on the request's variables.
     ///
@@ -77,6 +80,7 @@ impl QueryLimits {
         for operation in operations {
             let cost = &operation.cost;
             within("levels of nested fields", cost.depth, self.max_depth)?;
+            within("levels of selections within each other", cost.nesting, MAX_NESTING)?;
             within("aliases", cost.aliases, self.max_aliases)?;
             within("directives", cost.directives, self.max_directives)?;
             within("nested lists of introspection", cost.introspection_lists, MAX_INTROSPECTION_LISTS)?;

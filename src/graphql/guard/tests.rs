@@ -82,6 +82,12 @@ fn every_limit_is_held() {
     refused(&format!("{{ o {{ {} }} }}", aliases(101)), "aliases");
     refused(&format!("{{ {}a{} }}", "a { ".repeat(16), " }".repeat(16)), "nested fields");
     assert!(measured(&format!("{{ {}a{} }}", "a { ".repeat(15), " }".repeat(15))).is_ok());
+    for (open, fragment) in [("... { ", ""), ("... { ", " fragment F on Q { ... { a } }")] {
+        let last = if fragment.is_empty() { "... { ... { a } }" } else { "...F" };
+        let nested = |n: usize| format!("{{ {}{last}{} }}{fragment}", open.repeat(n), " }".repeat(n));
+        refused(&nested(31), "within each other");
+        assert!(measured(&nested(30)).is_ok());
+    }
     refused(&format!("{{ a {} }}", "@x ".repeat(51)), "directives");
     refused(&format!("{{ {} }}", "a ".repeat(5000)), "tokens");
     refused(&format!("{{ a #{}\n }}", "x".repeat(64 * 1024)), "bytes");
