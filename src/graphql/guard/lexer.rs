@@ -3,6 +3,7 @@
 
 use super::{QueryLimits, too_complex, within};
 use crate::error::{Error, ErrorCode, Result};
+use std::collections::HashSet;
 
 /// Nested braces, brackets and parentheses. The parser recurses once for each.
 const MAX_NESTING: usize = 64;
@@ -13,15 +14,29 @@ pub struct Scanned {
     pub tokens: usize,
 }
 
+/// What was opened and not closed yet.
+enum Open<'a> {
+    /// A selection set, or anything else that holds no keys.
+    Plain,
+    /// Arguments, variables or a list: a brace in them begins an object.
+    Values,
+    Object {
+        keys: HashSet<&'a [u8]>,
+        /// Whether a colon came, and its value not yet.
+        value: bool,
+    },
+}
+
 /// Scans the text.
 ///
 /// # Errors
-/// `QUERY_TOO_COMPLEX` over a limit of bytes, tokens or nesting; `BAD_USER_INPUT` for a string without an end.
+/// `QUERY_TOO_COMPLEX` over a limit of bytes, tokens or nesting; `BAD_USER_INPUT` for a string without an end, and for an object with a key
+/// twice, of which the parser would keep the last without a word.
 pub fn scan(text: &str, limits: &QueryLimits) -> Result<Scanned> {
     within("bytes", text.len() as u64, limits.max_bytes as u64)?;
     let bytes = text.as_bytes();
     let mut scanned = Scanned { tokens: 0 };
-    let mut nesting = 0_usize;
+    let mut open: Vec<Open<'_>> = Vec::new();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -34,27 +49,35 @@ pub fn scan(text: &str, limits: &QueryLimits) -> Result<Scanned> {
                 continue;
             }
             b'{' | b'[' | b'(' => {
-                nesting += 1;
-                if nesting > MAX_NESTING {
-                    return Err(too_complex(format!(
-                        "the query nests braces, brackets and parentheses deeper than {MAX_NESTING} levels"
-                    )));
-                }
+                enter(&mut open, byte)?;
                 at += 1;
             }
             b'}' | b']' | b')' => {
-                nesting = nesting.saturating_sub(1);
+                open.pop();
                 at += 1;
             }
-            b'"' => at = end_of_string(bytes, at)?,
+            b'"' => {
+                at = end_of_string(bytes, at)?;
+                // no key: if it stands for one, that is for the parser to say
+                if let Some(Open::Object { value, .. }) = open.last_mut() {
+                    *value = false;
+                }
+            }
             b'.' if bytes[at..].starts_with(b"...") => at += 3,
             _ if is_word(byte) || byte == b'-' => {
                 // a name ends before dots: what is spread behind it counts for itself
                 let number = byte == b'-' || byte.is_ascii_digit();
                 let belongs = |b: &u8| is_word(*b) || (number && *b == b'.');
+                let start = at;
                 at += 1 + bytes[at + 1..].iter().take_while(|b| belongs(b)).count();
+                word(&mut open, &bytes[start..at])?;
             }
-            _ => at += 1,
+            _ => {
+                if let (b':', Some(Open::Object { value, .. })) = (byte, open.last_mut()) {
+                    *value = true;
+                }
+                at += 1;
+            }
         }
         scanned.tokens += 1;
         if scanned.tokens > limits.max_tokens {
@@ -65,6 +88,44 @@ pub fn scan(text: &str, limits: &QueryLimits) -> Result<Scanned> {
         }
     }
     Ok(scanned)
+}
+
+fn enter(open: &mut Vec<Open<'_>>, byte: u8) -> Result<()> {
+    if open.len() >= MAX_NESTING {
+        return Err(too_complex(format!(
+            "the query nests braces, brackets and parentheses deeper than {MAX_NESTING} levels"
+        )));
+    }
+    let begun = match (byte, open.last_mut()) {
+        (b'{', None | Some(Open::Plain)) => Open::Plain,
+        (b'{', Some(outer)) => {
+            if let Open::Object { value, .. } = outer {
+                *value = false;
+            }
+            Open::Object { keys: HashSet::new(), value: false }
+        }
+        (_, Some(Open::Object { value, .. })) => {
+            *value = false;
+            Open::Values
+        }
+        _ => Open::Values,
+    };
+    open.push(begun);
+    Ok(())
+}
+
+/// Notes a name or a number: in an object the value of a key, or a key.
+fn word<'a>(open: &mut [Open<'a>], word: &'a [u8]) -> Result<()> {
+    let Some(Open::Object { keys, value }) = open.last_mut() else { return Ok(()) };
+    if *value {
+        *value = false;
+    } else if !keys.insert(word) {
+        return Err(Error::new(
+            ErrorCode::BadUserInput,
+            "an object in the query has the same key twice: give each once",
+        ));
+    }
+    Ok(())
 }
 
 fn is_word(byte: u8) -> bool {

@@ -131,6 +131,32 @@ fn nothing_hides_in_strings_or_comments() {
 }
 
 #[test]
+fn an_object_has_each_key_once() {
+    let limits = QueryLimits::default();
+    for text in [
+        "{ a(x: { b: 1, b: 2 }) }",
+        "{ a(x: { b: $v, c: E, b: \"s\" }) }",
+        "{ a(x: [{ b: { c: [1] d: {} c: 2 } }]) }",
+        "query($x: X = { b: -1 b: 2 }) { a }",
+        "{ a @x(y: { b: true, b: true }) }",
+    ] {
+        let error = scan(text, &limits).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::BadUserInput, "{text}");
+        assert!(error.message().contains("same key twice"), "{text}: {error}");
+    }
+    for text in [
+        "{ a a { b b } }",
+        "{ a(x: { b: b, c: c, d: $b, e: [b, b, b] }) }",
+        "{ a(x: { \"b\": 1, \"c\": 1 }) }",
+        "{ a(x: { b: { b: { b: 1 } } }) b(x: { b: \"b: 1, b: 2\" }) }",
+        "{ a(x: [{ b: 1 }, { b: 1 }]) { b(b: 1) } }",
+        "query($b: X = {b: 1}, $c: X = {b: 1}) { a }",
+    ] {
+        assert!(scan(text, &limits).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn the_introspection_of_tools_passes_and_its_abuse_does_not() {
     // what GraphiQL sends: getIntrospectionQuery() of graphql-js with all options
     let of_type = "ofType { kind name ".repeat(9) + &"}".repeat(9);
