@@ -2,7 +2,7 @@
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
 use super::persisted::Persisted;
-use super::{literals, roots, variable_types};
+use super::{literals, presence, roots, variable_types};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::meter::Lookups;
 use async_graphql::Variables;
@@ -34,6 +34,7 @@ impl Document {
         variable_types::check(&parsed)?;
         let operations = measure_document(&parsed, &Variables::default(), page_size)?;
         limits.check_document(&operations)?;
+        presence::mark(&mut parsed);
         Ok(Self { parsed, operations, bytes: text.len(), registered: AtomicBool::new(false) })
     }
 

@@ -13,6 +13,7 @@ pub mod operations;
 pub mod order;
 pub mod pages;
 pub mod persisted;
+mod presence;
 pub mod result;
 mod roots;
 pub mod scalars;

@@ -1,8 +1,9 @@
 //! Fields in the order of the request.
 //!
 //! async-graphql 7 puts fields into the answer in the order in which they were resolved. The specification wants the order
-//! in which they were asked for ("Response Map"), and people who read answers expect it.
+//! in which they were asked for ("Response Map"), and people who read answers expect it. On the way the marks of [`presence`] go.
 
+use super::presence;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 use async_graphql::{Name, Response, Value};
@@ -45,6 +46,7 @@ fn sort_by(document: &ExecutableDocument, fields: &Fields<'_>, value: &mut Value
             if !map.keys().is_sorted_by_key(place) {
                 map.sort_by_cached_key(|name, _| place(name));
             }
+            presence::unmark(map);
             for (name, value) in map.iter_mut() {
                 if let Some(sets) = fields.get(name) {
                     sort(document, sets, value);

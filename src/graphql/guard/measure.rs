@@ -1,5 +1,6 @@
 //! The measure of a parsed document: every selection set visited once, fragments remembered and multiplied.
 
+use super::super::presence;
 use super::connections::PageSize;
 use super::price::surcharge;
 use crate::error::{Error, ErrorCode, Result};
@@ -15,9 +16,9 @@ use std::collections::HashMap;
 pub struct Cost {
     pub complexity: u64,
     pub depth: u64,
-    pub aliases: u64,
     /// Selection sets within this one, those of fragments included.
     pub nesting: u64,
+    pub aliases: u64,
     pub directives: u64,
     /// Fields, spreads and inline fragments.
     pub selections: u64,
@@ -57,8 +58,8 @@ impl Cost {
         self.root_fields = self.root_fields.saturating_add(other.root_fields);
         self.surcharge = self.surcharge.saturating_add(other.surcharge);
         self.depth = self.depth.max(other.depth);
-        self.lists = self.lists.max(other.lists);
         self.nesting = self.nesting.max(other.nesting);
+        self.lists = self.lists.max(other.lists);
         self.introspection_lists = self.introspection_lists.max(other.introspection_lists);
         self.introspects |= other.introspects;
         self.varies |= other.varies;
@@ -163,9 +164,9 @@ impl<'a> Measuring<'a> {
                 Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, level)?,
             };
             cost.selections = cost.selections.saturating_add(1);
-            let directives = selection.node.directives().len() as u64;
             let leaf = matches!(&selection.node, Selection::Field(field) if field.node.selection_set.node.items.is_empty());
             cost.nesting = if leaf { 0 } else { cost.nesting.saturating_add(1) };
+            let directives = selection.node.directives().len() as u64;
             cost.directives = cost.directives.saturating_add(directives);
             total.add(&cost);
         }
@@ -173,6 +174,10 @@ impl<'a> Measuring<'a> {
     }
 
     fn field(&mut self, field: &'a Field, level: usize) -> Result<Cost> {
+        // it is ours, and not the client's to pay for
+        if presence::is_mark(field) {
+            return Ok(Cost::default());
+        }
         let mut cost = self.selection_set(&field.selection_set.node, level)?;
         if let Some(page) = (self.page_size)(field, self.definitions, self.variables) {
             cost.complexity = cost.complexity.saturating_mul(page.size);
