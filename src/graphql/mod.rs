@@ -74,8 +74,6 @@ pub fn schema(options: SchemaOptions) -> ApiSchema {
 fn builder(options: SchemaOptions) -> SchemaBuilder<QueryRoot, MutationRoot, SubscriptionRoot> {
     let mut builder =
         Schema::build(QueryRoot::default(), MutationRoot::default(), SubscriptionRoot::default())
-            // No field returns it: it is the vocabulary of `extensions.code`.
-            .register_output_type::<types::codes::ErrorCode>()
             .limit_depth(MAX_DEPTH)
             .limit_recursive_depth(MAX_RECURSIVE_DEPTH)
             .limit_complexity(MAX_COMPLEXITY)

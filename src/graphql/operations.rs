@@ -5,7 +5,7 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
 
 /// The root fields of the schema, in order; then what is not one of them.
-pub const OPERATIONS: [&str; 93] = [
+pub const OPERATIONS: [&str; 94] = [
     "approveEnrollment",
     "auditCheckpoint",
     "auditEventAdded",
@@ -40,6 +40,7 @@ pub const OPERATIONS: [&str; 93] = [
     "engines",
     "enrollment",
     "enrollments",
+    "errorCodes",
     "explainAccess",
     "generateSecretId",
     "healEngineDrift",

@@ -155,6 +155,7 @@ const BOUNDED_LISTS: &[&str] = &[
     "Policy.entityBindings",
     "Query.certificateAuthorities",
     "Query.enginePlugins",
+    "Query.errorCodes",
     "RekeyPayload.shares",
     "Role.boundCidrList",
     "Role.policies",

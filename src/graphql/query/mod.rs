@@ -3,6 +3,7 @@
 pub(super) mod audit;
 mod certificates;
 mod engines;
+mod errors;
 pub(super) mod leases;
 mod node;
 mod policies;
@@ -13,11 +14,12 @@ mod tokens;
 
 use async_graphql::MergedObject;
 
-/// What can be asked. Everything but `sealStatus` needs a token, and an unsealed server.
+/// What can be asked. Everything but `sealStatus` and `errorCodes` needs a token, and an unsealed server.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
 pub struct QueryRoot(
     node::NodeQuery,
+    errors::ErrorQuery,
     seal::SealQuery,
     tokens::TokenQuery,
     secrets::SecretQuery,

@@ -75,6 +75,7 @@ fn change(operation: &'static str, field: &'static str, query: &'static str) -> 
 fn queries() -> Vec<Row> {
     use Right::Operation;
     vec![
+        open("Query.errorCodes", "{ errorCodes }", Want::Ok, Want::Ok),
         open("Query.sealStatus", "{ sealStatus { sealed } }", Want::Ok, Want::Ok),
         any("Query.me", "{ me { displayName } }"),
         any("Query.auditCheckpoint", "{ auditCheckpoint { hash } }"),
