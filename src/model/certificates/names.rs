@@ -109,6 +109,15 @@ impl AltName {
             _ => Err("write a name as DNS:NAME, IP:ADDRESS or URI:URI".to_owned()),
         }
     }
+
+    /// The alternative name that a common name stands for, as a server's certificate has it beside the others.
+    #[must_use]
+    pub fn of_common_name(common_name: &str) -> Option<Self> {
+        match common_name.parse() {
+            Ok(address) => Some(Self::Ip(address)),
+            Err(_) => parse_dns(common_name).ok().map(Self::Dns),
+        }
+    }
 }
 
 /// A DNS name in lower case (RFC 1035 labels; international names in their ASCII form); `*` as a whole first label.

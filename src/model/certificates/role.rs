@@ -143,20 +143,24 @@ impl RoleRules {
         if asked.names.len() > MAX_NAMES {
             return violation("names", format!("a certificate has at most {MAX_NAMES} alternative names"));
         }
+        // of a server its common name is among them, and it is that which is to be corrected
+        let common_name = AltName::of_common_name(&asked.subject.common_name)
+            .filter(|_| asked.cert_type == CertType::Server);
         for name in asked.names {
-            self.allows_name(name)?;
+            let field = if Some(name) == common_name.as_ref() { "commonName" } else { "names" };
+            self.allows_name(name, field)?;
         }
         self.allows_entity(asked)?;
         self.allows_common_name(asked)
     }
 
-    fn allows_name(&self, name: &AltName) -> Result<(), Violation> {
+    fn allows_name(&self, name: &AltName, field: &'static str) -> Result<(), Violation> {
         let allowed = match name {
             AltName::Dns(dns) => self.allows_dns(dns),
             AltName::Ip(address) => self.allows_ip(*address),
             AltName::Uri(uri) => self.allowed_uris.iter().any(|pattern| matches(pattern, uri)),
         };
-        if allowed { Ok(()) } else { violation("names", format!("the role does not allow the name {name}")) }
+        if allowed { Ok(()) } else { violation(field, format!("the role does not allow the name {name}")) }
     }
 
     fn allows_dns(&self, dns: &str) -> bool {
@@ -294,6 +298,9 @@ mod tests {
         assert_eq!(try_server(&rules, "a.shop.example", &["URI:spiffe://prod/web"]), Ok(()));
         assert_eq!(try_server(&rules, "a.shop.example", &["URI:spiffe://test/web"]), Err("names"));
         assert_eq!(try_server(&rules, "shop.example", &[]), Err("commonName"));
+        // what stands for the common name is not among what was asked for in 'names'
+        assert_eq!(try_server(&rules, "web", &["DNS:a.shop.example", "DNS:web"]), Err("commonName"));
+        assert_eq!(try_server(&rules, "a.shop.example", &["DNS:web"]), Err("names"));
         assert_eq!(try_server(&rules, "10.0.0.1", &[]), Ok(()));
         rules.allow_wildcards = true;
         assert_eq!(

@@ -4,8 +4,7 @@ use super::plan::CertificateWish;
 use super::roles::RoleState;
 use crate::crypto::x509::request::CertificateRequest;
 use crate::error::{Error, Result};
-use crate::model::certificates::{AltName, CertType, MAX_NAMES, Subject, parse_dns};
-use std::net::IpAddr;
+use crate::model::certificates::{AltName, CertType, MAX_NAMES, Subject};
 
 /// Subject and alternative names.
 ///
@@ -25,7 +24,7 @@ pub fn naming(
         .or_else(|| of_csr.as_ref().map(|subject| subject.common_name.clone()))
         .or_else(|| entity_id.map(str::to_owned))
         .ok_or_else(|| {
-            Error::bad_input("commonName", "is needed: neither the CSR nor an entity gives one")
+            Error::bad_input("commonName", "a common name is needed: neither the CSR nor an entity gives one")
         })?;
     let (organization, organizational_unit) = match role {
         Some(role) => (role.rules.organization.clone(), role.rules.organizational_unit.clone()),
@@ -40,7 +39,7 @@ pub fn naming(
     };
     if wish.cert_type == CertType::Server {
         // clients look at the alternative names only (RFC 9525)
-        names.extend(name_of(&subject.common_name));
+        names.extend(AltName::of_common_name(&subject.common_name));
     }
     names.sort();
     names.dedup();
@@ -69,12 +68,4 @@ pub fn parse_names(texts: &[String]) -> Result<Vec<AltName>> {
         AltName::parse(text).map_err(|problem| Error::bad_input(format!("names[{index}]"), problem))
     };
     texts.iter().enumerate().map(parse).collect()
-}
-
-/// A common name as the alternative name that it stands for.
-fn name_of(common_name: &str) -> Option<AltName> {
-    match common_name.parse::<IpAddr>() {
-        Ok(address) => Some(AltName::Ip(address)),
-        Err(_) => parse_dns(common_name).ok().map(AltName::Dns),
-    }
 }
