@@ -1,8 +1,8 @@
 //! Whether a document has literals in it. Those of a mutation may be a secret's value, so such a document is not kept.
 
+use async_graphql::Positioned;
 use async_graphql::parser::types::{Directive, ExecutableDocument, Selection, SelectionSet};
-use async_graphql::{Name, Positioned, Value};
-use std::convert::Infallible;
+use async_graphql_value::Value;
 
 /// Whether any argument or default holds something other than variables and nulls. An input object of those is fine; one
 /// within another is not, since in JSON the keys are the client's own, and neither are enum values, which pass for texts there.
@@ -25,7 +25,7 @@ fn in_set(set: &SelectionSet) -> bool {
     set.items.iter().any(|selection| match &selection.node {
         Selection::Field(field) => {
             let field = &field.node;
-            field.arguments.iter().any(|(_, value)| literal(value.node.clone().into_const_with(null)))
+            field.arguments.iter().any(|(_, value)| literal(&value.node))
                 || in_directives(&field.directives)
                 || in_set(&field.selection_set.node)
         }
@@ -37,21 +37,14 @@ fn in_set(set: &SelectionSet) -> bool {
 }
 
 fn in_directives(directives: &[Positioned<Directive>]) -> bool {
-    directives.iter().any(|directive| {
-        directive.node.arguments.iter().any(|(_, value)| literal(value.node.clone().into_const_with(null)))
-    })
+    directives.iter().any(|directive| directive.node.arguments.iter().any(|(_, value)| literal(&value.node)))
 }
 
-/// Stands for every variable: the type of values with variables cannot be named here.
-fn null(_: Name) -> Result<Value, Infallible> {
-    Ok(Value::Null)
-}
-
-fn literal(value: Result<Value, Infallible>) -> bool {
+fn literal(value: &Value) -> bool {
+    let nothing = |value: &Value| matches!(value, Value::Variable(_) | Value::Null);
     match value {
-        Ok(Value::Null) => false,
-        Ok(Value::Object(fields)) => fields.values().any(|value| *value != Value::Null),
-        _ => true,
+        Value::Object(fields) => !fields.values().all(nothing),
+        value => !nothing(value),
     }
 }
 

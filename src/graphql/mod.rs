@@ -18,6 +18,7 @@ pub mod result;
 mod roots;
 pub mod scalars;
 mod variable_types;
+pub mod variables;
 
 mod mutation;
 mod query;

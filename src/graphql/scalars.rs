@@ -1,7 +1,7 @@
 //! The scalars of the schema.
 //!
-//! They take whatever the client sends: async-graphql refuses without a word on where the value stood, so the resolver
-//! refuses it instead, by `at`, naming the field.
+//! Values of another kind (a number for a path) the validation refuses, before anything of the request runs. What is within them is
+//! taken as it comes: async-graphql would refuse it without a word on where it stood, so the resolver does, by `at`, naming the field.
 
 use super::result::Result;
 use crate::error::Error;
@@ -27,6 +27,10 @@ impl ScalarType for DateTime {
     fn parse(value: GqlValue) -> InputValueResult<Self> {
         let GqlValue::String(text) = value else { return Ok(Self(None)) };
         Ok(Self(chrono::DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc())))
+    }
+
+    fn is_valid(value: &GqlValue) -> bool {
+        matches!(value, GqlValue::String(_))
     }
 
     fn to_value(&self) -> GqlValue {
@@ -69,6 +73,10 @@ impl ScalarType for BigInt {
         }))
     }
 
+    fn is_valid(value: &GqlValue) -> bool {
+        matches!(value, GqlValue::String(_) | GqlValue::Number(_))
+    }
+
     fn to_value(&self) -> GqlValue {
         self.0.map_or(GqlValue::Null, |number| GqlValue::String(number.to_string()))
     }
@@ -105,6 +113,10 @@ impl ScalarType for Path {
             GqlValue::String(text) => Some(text),
             _ => None,
         }))
+    }
+
+    fn is_valid(value: &GqlValue) -> bool {
+        matches!(value, GqlValue::String(_))
     }
 
     fn to_value(&self) -> GqlValue {

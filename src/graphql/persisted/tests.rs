@@ -95,7 +95,7 @@ async fn a_document_that_is_not_good_is_named() {
         ("{ me { nothingLikeIt } }", "nothingLikeIt"),
         ("query A($x: Int) { me { displayName } } query B { nowhere }", "nowhere"),
         ("{ me { displayName } } fragment F on Query { me { displayName } }", "F"),
-        ("mutation { putSecret(input: {path: 1}) { secret { path } } }", "is required"),
+        ("mutation { putSecret(input: {path: \"a\"}) { secret { path } } }", "is required"),
         (deep.as_str(), "nested fields"),
         (costly, "complexity"),
     ] {

@@ -4,7 +4,7 @@ use super::{Api, GraphqlDoor, Introspection};
 use crate::error::{Error, Result};
 use crate::graphql::documents::Document;
 use crate::graphql::guard::{OperationMeasure, of_text, price};
-use crate::graphql::{nulls, operations, order};
+use crate::graphql::{nulls, operations, order, variables};
 use crate::http::params::Params;
 use async_graphql::parser::types::{OperationType, Selection};
 use async_graphql::{Name, Request, Response};
@@ -54,10 +54,11 @@ impl<A: Api> GraphqlDoor<A> {
         let prepared = self.documents.prepare(&asked, params.operation_name.as_deref(), &params.variables)?;
         self.api.charge(&context, price(&prepared.operation), for_text).await?;
         self.admit_introspection(&prepared.operation, &context).await?;
-        let mut request =
-            Request::new(params.query.unwrap_or_default()).variables(params.variables).data(context);
+        let (mut parsed, mut values) = (prepared.document.parsed.clone(), params.variables);
+        variables::settle(&mut parsed, params.operation_name.as_deref(), &mut values)?;
+        let mut request = Request::new(params.query.unwrap_or_default()).variables(values).data(context);
         request.operation_name.clone_from(&params.operation_name);
-        request.set_parsed_query(prepared.document.parsed.clone());
+        request.set_parsed_query(parsed);
         Ok(Operation {
             kind: prepared.operation.operation_type,
             request,

@@ -6,7 +6,9 @@ use http_body_util::BodyExt;
 use std::convert::Infallible;
 
 struct Query;
-struct Mutation;
+/// Counts what was done.
+#[derive(Default)]
+struct Mutation(std::sync::atomic::AtomicUsize);
 
 #[derive(Clone)]
 struct Caller(Option<String>);
@@ -35,6 +37,10 @@ impl Query {
 impl Mutation {
     async fn change(&self) -> bool {
         true
+    }
+    async fn add(&self, n: i32) -> usize {
+        let n = usize::try_from(n).unwrap_or_default();
+        self.0.fetch_add(n, std::sync::atomic::Ordering::Relaxed) + n
     }
 }
 
@@ -77,7 +83,7 @@ impl Api for TestApi {
 
 fn door(options: TransportOptions) -> GraphqlDoor<TestApi> {
     let gate = Arc::new(Gate::new(options.max_concurrent_requests, options.max_bodies_bytes));
-    GraphqlDoor::new(TestApi(Schema::new(Query, Mutation, EmptySubscription)), options, gate)
+    GraphqlDoor::new(TestApi(Schema::new(Query, Mutation::default(), EmptySubscription)), options, gate)
 }
 
 struct Got {
@@ -189,6 +195,45 @@ async fn mutations_go_by_post_only() {
             true
         );
     }
+}
+
+#[tokio::test]
+async fn nothing_runs_with_variables_that_are_missing_or_wrong() {
+    let door = door(TransportOptions::default());
+    let ask = async |variables: serde_json::Value| {
+        let query = "mutation($a: Int!, $b: Int! = 2) { a: add(n: $a) b: add(n: $b) }";
+        let body = serde_json::json!({ "query": query, "variables": variables }).to_string();
+        send(&door, post(GRAPHQL, &body)).await
+    };
+    for variables in [
+        serde_json::json!({}),
+        serde_json::json!({ "a": null }),
+        serde_json::json!({ "a": 1, "b": null }),
+        serde_json::json!({ "a": 1, "b": 1_u64 << 40 }),
+        serde_json::json!({ "a": 1, "b": "x" }),
+    ] {
+        let got = ask(variables.clone()).await;
+        assert_eq!((got.status, got.code()), (400, "BAD_USER_INPUT"), "{variables}");
+        assert_eq!(got.json["errors"][0]["extensions"]["field"], "n", "{variables}: {}", got.json);
+        assert!(got.json.get("data").is_none(), "{variables}");
+    }
+    assert_eq!(ask(serde_json::json!({ "a": 1 })).await.json["data"], serde_json::json!({ "a": 1, "b": 3 }));
+}
+
+#[tokio::test]
+async fn conditions_heed_defaults_and_leave_objects_that_are_there() {
+    let door = door(TransportOptions::default());
+    for (query, data) in [
+        ("query($h: Boolean = true) { hello @skip(if: $h) caller }", serde_json::json!({ "caller": null })),
+        ("query($h: Boolean = true) { hello @include(if: $h) }", serde_json::json!({ "hello": "" })),
+        ("{ hello @skip(if: true) }", serde_json::json!({})),
+    ] {
+        let got = send(&door, post(GRAPHQL, &serde_json::json!({ "query": query }).to_string())).await;
+        assert_eq!((got.status, &got.json), (200, &serde_json::json!({ "data": data })), "{query}");
+    }
+    let missing = r#"{"query":"query($h: Boolean!) { hello @include(if: $h) }"}"#;
+    let got = send(&door, post(GRAPHQL, missing)).await;
+    assert_eq!((got.status, got.code(), got.json.get("data")), (400, "BAD_USER_INPUT", None));
 }
 
 #[tokio::test]

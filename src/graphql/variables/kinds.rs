@@ -1,0 +1,86 @@
+//! Whether a value is of its variable's type, as far as async-graphql's validation does not see to it: it takes anything for an input
+//! object, and any whole number for an `Int`, and fails at both while others of the request have run.
+
+use super::super::sdl;
+use async_graphql::Value;
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{BaseType, Type, TypeKind, TypeSystemDefinition};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// Of every input object the types of its fields.
+static OBJECTS: LazyLock<HashMap<String, HashMap<String, Type>>> = LazyLock::new(|| {
+    // the text is made by this program, and a test parses it
+    let definitions = parse_schema(sdl()).map(|schema| schema.definitions).unwrap_or_default();
+    let types = definitions.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) => Some(definition.node),
+        _ => None,
+    });
+    types
+        .filter_map(|definition| {
+            let TypeKind::InputObject(object) = definition.kind else { return None };
+            let fields =
+                object.fields.into_iter().map(|field| (field.node.name.node.to_string(), field.node.ty.node));
+            Some((definition.name.node.to_string(), fields.collect()))
+        })
+        .collect()
+});
+
+/// A value that is not what it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The way to it inside the variable, such as `.policies[0]`.
+    inside: String,
+    pub wanted: &'static str,
+}
+
+impl Mismatch {
+    fn new(wanted: &'static str) -> Self {
+        Self { inside: String::new(), wanted }
+    }
+
+    fn below(self, step: &str) -> Self {
+        Self { inside: format!("{step}{}", self.inside), ..self }
+    }
+
+    /// Where it is, in something that the variable's value stands in.
+    pub fn within(&self, outer: &str) -> String {
+        format!("{outer}{}", self.inside)
+    }
+}
+
+/// Types that the schema does not know are its own to refuse. The variables' depth is bounded when they are read.
+pub fn check(value: &Value, kind: &Type) -> Result<(), Mismatch> {
+    if *value == Value::Null {
+        return if kind.nullable { Ok(()) } else { Err(Mismatch::new("a value other than null")) };
+    }
+    match (&kind.base, value) {
+        (BaseType::List(inner), Value::List(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                check(item, inner).map_err(|mismatch| mismatch.below(&format!("[{index}]")))?;
+            }
+            Ok(())
+        }
+        // one value stands for a list of it
+        (BaseType::List(inner), value) => check(value, inner),
+        (BaseType::Named(name), Value::Number(number)) if name.as_str() == "Int" => {
+            match number.as_i64().map(i32::try_from) {
+                Some(Ok(_)) => Ok(()),
+                _ => Err(Mismatch::new("a whole number of 32 bits")),
+            }
+        }
+        (BaseType::Named(name), value) => {
+            OBJECTS.get(name.as_str()).map_or(Ok(()), |fields| object(value, fields))
+        }
+    }
+}
+
+fn object(value: &Value, fields: &HashMap<String, Type>) -> Result<(), Mismatch> {
+    let Value::Object(given) = value else { return Err(Mismatch::new("an object")) };
+    for (name, value) in given {
+        if let Some(kind) = fields.get(name.as_str()) {
+            check(value, kind).map_err(|mismatch| mismatch.below(&format!(".{name}")))?;
+        }
+    }
+    Ok(())
+}
