@@ -41,12 +41,14 @@ export function useLive<Data, Variables extends Record<string, unknown>>(
     setLiveness(socket ? 'connecting' : 'polling');
     if (!socket || !active) return;
     const controller = new AbortController();
-    let polled = false;
+    let wasLive = false;
+    let lost = false;
     const onLiveness = (next: Liveness) => {
       setLiveness(next);
-      // a refusal that a look met meanwhile, such as that of a sealed server, goes with the next one
-      if (next === 'live' && polled) latest.current.look();
-      polled = next === 'polling';
+      // a refusal that a look met meanwhile, such as that of a server that came back sealed, goes with the next one
+      if (next === 'live' && lost) latest.current.look();
+      lost = next === 'polling' || (next === 'connecting' && (wasLive || lost));
+      wasLive = next === 'live';
     };
     const begin = async () => {
       const { auditCheckpoint } = await run(Checkpoint, {}, controller.signal);
