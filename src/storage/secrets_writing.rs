@@ -197,10 +197,10 @@ pub(super) const POSTGRES: &str = concat!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::Utc;
+    use crate::storage::testing::at;
 
     fn written(id: Uuid, kept: i64, version: i64) -> (SecretRow, VersionRow) {
-        let now = Utc::now();
+        let now = at(1);
         let secret = SecretRow::fresh(id, &format!("p{id}"), "static", "me", now);
         let new = VersionRow {
             secret_id: id,
