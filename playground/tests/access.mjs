@@ -10,6 +10,7 @@ for (const colorScheme of ['light', 'dark']) {
       await logIn(page);
       await page.getByRole('button', { name: /Execute query/ }).waitFor();
       await check(page, 'explorer');
+      await documentation(page);
       for (const name of ['Overview', 'Seal', 'Secrets', 'Leases', 'Audit']) {
         await open(page, name);
         await until('the panels are filled', async () => (await page.locator('[aria-busy="true"]').count()) === 0);
@@ -26,12 +27,34 @@ for (const colorScheme of ['light', 'dark']) {
   }
 }
 
+/** An operation of the tour, which begins with a comment, its answer, and the documentation from the root types to arguments and values. */
+async function documentation(page) {
+  const tour = page.getByRole('region', { name: 'Tour' });
+  if (!(await tour.isVisible())) await page.getByRole('button', { name: 'Show Tour' }).click();
+  await tour.getByRole('button', { name: 'Find secrets' }).click();
+  await page.locator('.view-line', { hasText: '#' }).first().waitFor();
+  await page.getByRole('button', { name: /Execute query/ }).click();
+  await page.getByRole('status').getByText('The answer is in the result window.').waitFor();
+  await check(page, 'an operation of the tour');
+  await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+  const docs = page.locator('.graphiql-doc-explorer');
+  await docs.getByText('root types').waitFor();
+  await check(page, 'documentation');
+  for (const name of ['Query', 'secrets', 'SecretType']) {
+    await docs.getByRole('link', { name, exact: true }).first().click();
+    await docs.locator('.graphiql-doc-explorer-title').getByText(name, { exact: true }).waitFor();
+    await check(page, `documentation of ${name}`);
+  }
+}
+
 /** GraphiQL puts two buttons into each of its tabs. They can be reached and are named; the markup is not ours to change. */
 function isGraphiqlTab(rule, node) {
   return rule === 'nested-interactive' && node.target.every((target) => target.startsWith('.graphiql-tab'));
 }
 
 async function check(page, where) {
+  // a change of colours reaches what lies deep in the page some frames later
+  await until('colours have settled', () => page.evaluate(() => document.getAnimations().every((animation) => !(animation instanceof CSSTransition))));
   // sent over the debugger's line, which the page's policy does not bind
   await page.evaluate(axe.source);
   const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));

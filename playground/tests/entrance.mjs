@@ -24,6 +24,7 @@ await scenario(async (page, seen) => {
   await page.getByRole('banner').getByText('Unsealed', { exact: true }).waitFor();
 
   await wrongToken(page);
+  await mangledToken(page, seen);
   await byKeyboard(page, seen);
   await keptInTheTab(page);
   await byAppRole(page);
@@ -33,6 +34,19 @@ async function wrongToken(page) {
   await page.getByLabel('Token', { exact: true }).last().fill('shub_this-is-no-token-at-all');
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByRole('alert').getByText('UNAUTHENTICATED').waitFor();
+}
+
+/** A token that was not copied whole: no header takes its last characters, so it is not even sent. */
+async function mangledToken(page, seen) {
+  const sent = seen.operations.length;
+  for (const token of ['shub_Fz8v9Xb…', '“shub_Fz8v9Xb”', 'shub_Fz8 v9Xb', 'shub_Fz8v9Xb¬']) {
+    await page.getByLabel('Token', { exact: true }).last().fill(token);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('alert').getByText(/^This is no token: /).waitFor();
+    await page.getByRole('alert').getByText('UNAUTHENTICATED').waitFor();
+    await page.reload();
+  }
+  assert.ok(!seen.operations.slice(sent).some((text) => text.includes('query Me')), 'it is not sent');
 }
 
 /** From the top of the page with Tab, typing and Enter: log in, and run the first operation of the explorer. */

@@ -13,6 +13,11 @@ await scenario(async (page) => {
 });
 
 await scenario(async (page, seen) => {
+  await logIn(page, given.counted.token);
+  await countedUses(page, seen);
+});
+
+await scenario(async (page, seen) => {
   await logIn(page);
   await secrets(page, seen);
   await leases(page);
@@ -27,10 +32,35 @@ async function focused(element) {
   await until(`the focus is on ${element}`, () => element.evaluate((node) => node === document.activeElement));
 }
 
+/** What the server answers to somebody beside the page. */
+async function asked(page, query, variables) {
+  const answer = await page.request.post(api, { data: { query, variables }, headers: { Authorization: `Bearer ${given.token}` } });
+  const { data, errors } = await answer.json();
+  assert.equal(errors, undefined);
+  return data;
+}
+
 async function put(page, path, data) {
-  const body = { query: 'mutation($input: PutSecretInput!) { putSecret(input: $input) { secret { version } } }', variables: { input: { path, data } } };
-  const answer = await page.request.post(api, { data: body, headers: { Authorization: `Bearer ${given.token}` } });
-  assert.equal((await answer.json()).errors, undefined);
+  await asked(page, 'mutation($input: PutSecretInput!) { putSecret(input: $input) { secret { version } } }', { input: { path, data } });
+}
+
+/** Each request is one that somebody wanted: logging in, running an operation, and reading the schema. */
+async function countedUses(page, seen) {
+  const { accessor, uses } = given.counted;
+  const left = async () => (await asked(page, 'query($accessor: ID!) { token(accessor: $accessor) { usesLeft } }', { accessor })).token.usesLeft;
+  const run = page.getByRole('button', { name: /Execute query/ });
+  await run.waitFor();
+  await page.getByText(/the schema is not read unasked/).waitFor();
+  await run.click();
+  await page.getByLabel('Result Window').getByText('"displayName"').waitFor();
+  assert.equal(await left(), uses - 2, 'one to log in, one to run the operation');
+  const readings = () => seen.operations.filter((text) => text.includes('IntrospectionQuery')).length;
+  assert.equal(readings(), 0, 'the schema is not read unasked: most servers count that too');
+  await page.getByRole('button', { name: 'Read the schema with one request' }).click();
+  await focused(page.getByRole('main'));
+  await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+  await page.getByText('root types').waitFor();
+  assert.equal(readings(), 1);
 }
 
 async function secrets(page, seen) {

@@ -58,8 +58,9 @@ impl Drop for Client {
     }
 }
 
-/// Makes a role that may read, and runs a client as it, which follows two changes: one before and one after a restart.
-async fn run(mut client: Command) {
+/// Makes a role that may read, and runs a client as it, which follows two changes: one before and one after a restart. The
+/// server's address may end with a slash.
+async fn run(mut client: Command, slash: &str) {
     let mut server = Server::unsealed(Store::Sqlite).await;
     for n in 1..=5 {
         server.put(&server.root, &format!("app.s{n}"), json!({"password": "not-to-be-printed"})).await.ok();
@@ -70,7 +71,7 @@ async fn run(mut client: Command) {
     let (secret_id, _) = server.generate_secret_id("app", json!({})).await;
     client
         .args(["app.s3", "app", "2"])
-        .env("SECRETHUB_ADDR", server.address())
+        .env("SECRETHUB_ADDR", format!("{}{slash}", server.address()))
         .env("SECRETHUB_ROLE_ID", role_id)
         .env("SECRETHUB_SECRET_ID", secret_id);
     let mut client = Client::start(client);
@@ -103,7 +104,7 @@ async fn the_typescript_client_works() {
     well(Command::new("npm").args(["run", "build"]).current_dir(&folder).output().unwrap());
     let mut client = Command::new("node");
     client.arg(folder.join("dist/main.js"));
-    run(client).await;
+    run(client, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,5 +113,5 @@ async fn the_python_client_works() {
         std::env::var("SECRETHUB_TEST_PYTHON_CLIENT").expect("tests/run makes an environment for it");
     let mut client = Command::new(python);
     client.arg(folder("python").join("main.py")).env("PYTHONDONTWRITEBYTECODE", "1");
-    run(client).await;
+    run(client, "/").await;
 }

@@ -102,6 +102,15 @@ async fn a_sealed_server_is_unsealed_and_people_log_in() {
     scenario("entrance", &server, told).await;
 }
 
+/// A token that is good for ten requests, as a scenario is told of it.
+async fn counted(server: &Server) -> Value {
+    let create =
+        "mutation { createToken(input: { policies: [\"nothing\"], numUses: 10 }) { token accessor } }";
+    let made = server.as_root(create, json!({})).await.ok();
+    let field = |name| text(&made, &format!("/createToken/{name}")).to_owned();
+    json!({ "token": field("token"), "accessor": field("accessor"), "uses": 10 })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_panel_does_its_work() {
     let server = server().await;
@@ -110,7 +119,8 @@ async fn each_panel_does_its_work() {
     server.create_policy("nothing", nothing()).await;
     let powerless = server.token_with(&["nothing"], json!({})).await;
     assert_eq!(target.users().len(), 1);
-    scenario("panels", &server, json!({ "token": server.root, "powerless": powerless })).await;
+    let told = json!({ "token": server.root, "powerless": powerless, "counted": counted(&server).await });
+    scenario("panels", &server, told).await;
     assert!(target.users().is_empty(), "what was revoked on the page is gone from its target");
 }
 

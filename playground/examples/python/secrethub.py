@@ -106,9 +106,9 @@ class SecretHub:
 
     def __init__(self, address: str, token: str | None = None) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        self._address = address
+        self._url = f"{address.rstrip('/')}/graphql"
         self._headers = headers
-        transport = HTTPXAsyncTransport(url=f"{address}/graphql", headers=headers, timeout=30)
+        transport = HTTPXAsyncTransport(url=self._url, headers=headers, timeout=30)
         self._client = Client(transport=transport, fetch_schema_from_transport=False)
 
     async def __aenter__(self) -> SecretHub:
@@ -184,7 +184,7 @@ class SecretHub:
 
     def _socket(self) -> Client:
         transport = WebsocketsTransport(
-            url=f"{self._address}/graphql".replace("http", "ws", 1),
+            url=self._url.replace("http", "ws", 1),
             init_payload=self._headers,
             subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
         )

@@ -26,5 +26,5 @@ export function reported(errors: readonly unknown[]): ApiError {
 
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
-  return new ApiError('NETWORK', 'The server does not answer. The page goes on trying.');
+  return new ApiError('NETWORK', 'The server does not answer: see whether it runs, and whether this browser still reaches it.');
 }

@@ -6,6 +6,10 @@ export const ENDPOINT = new URL('/graphql', window.location.href).href;
 
 const PATIENCE_MS = 60_000;
 
+/** What a header can carry of a token, which is all that one is made of. Anything else was lost or changed on the way here. */
+const SENDABLE = /^[\x21-\x7e]+$/;
+const NO_TOKEN = 'This is no token: it has characters that none has, such as … or a typographic quote. Copy it again, whole.';
+
 type Revival = { source?: string };
 type RawNumbers = { rawJSON?: (text: string) => unknown };
 
@@ -23,8 +27,12 @@ export function parseExactly(text: string): unknown {
   return JSON.parse(text, revive as (key: string, value: unknown) => unknown);
 }
 
-/** Sends a GraphQL request over HTTP; headers of the caller's own may be added. */
+/**
+ * Sends a GraphQL request over HTTP; headers of the caller's own may be added. A token that no header takes is refused as the
+ * server refuses one that it does not know.
+ */
 export async function post(body: string, token: string | null, init: RequestInit = {}): Promise<Response> {
+  if (token !== null && !SENDABLE.test(token)) throw new ApiError('UNAUTHENTICATED', NO_TOKEN);
   const headers = new Headers(init.headers);
   headers.set('Content-Type', 'application/json');
   if (!headers.has('Accept')) headers.set('Accept', 'application/json');

@@ -15,6 +15,7 @@ import { ApiError, reported } from '../api/errors';
 import { ENDPOINT, post } from '../api/http';
 import { type Session, useSession } from '../session/session';
 import { Notice, sentence } from '../ui/notice';
+import { useEditorThemes } from './editor-theme';
 import { EXAMPLES } from './examples';
 import { EXAMPLES_PLUGIN } from './examples-plugin';
 import { memoryStorage } from './memory-storage';
@@ -39,10 +40,24 @@ export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
   const { session } = useSession();
   const [storage] = useState(memoryStorage);
   const [unread, setUnread] = useState<ApiError | null>(null);
+  /** Whether the schema may be asked for: of a counted number of requests somebody has to give one for it. */
+  const [asked, setAsked] = useState(false);
   const fetcher = useMemo(() => (session ? fetcherFor(session, setUnread) : null), [session]);
-  if (!fetcher) return null;
+  if (!session || !fetcher) return null;
+  const waits = session.me.usesLeft !== null && !asked;
+  const readSchema = () => {
+    setAsked(true);
+    // the button that was pressed goes with its notice
+    document.getElementById('main')?.focus();
+  };
   return (
     <>
+      {waits && (
+        <Notice tone="info">
+          This token is good for a counted number of requests, so the schema is not read unasked, and there is neither
+          completion nor documentation here. <button type="button" className="link" onClick={readSchema}>Read the schema with one request</button>
+        </Notice>
+      )}
       {unread && (
         <Notice tone="warning">
           The server does not show its schema, so there is neither completion nor documentation here. It
@@ -51,6 +66,7 @@ export default function Explorer({ theme }: { theme: 'light' | 'dark' }) {
       )}
       <GraphiQL
         fetcher={fetcher}
+        {...(waits ? { schema: null } : {})}
         storage={storage}
         plugins={PLUGINS}
         {...(window.innerWidth < 900 ? {} : { visiblePlugin: EXAMPLES_PLUGIN })}
@@ -79,8 +95,9 @@ const LEGIBLE = {
   fontFamily: 'ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, "DejaVu Sans Mono", monospace',
 } as const;
 
-/** Long lines are wrapped, so that nothing has to be scrolled sideways to be read. */
+/** Long lines are wrapped, so that nothing has to be scrolled sideways to be read, and colours stand out from what is behind them. */
 function Legible() {
+  useEditorThemes();
   const { queryEditor, variableEditor, responseEditor } = useGraphiQL((state) => ({
     queryEditor: state.queryEditor,
     variableEditor: state.variableEditor,
