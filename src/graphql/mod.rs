@@ -3,6 +3,7 @@
 //! Resolvers translate and nothing else: they hand the input to the service, which authorises, acts and audits, and
 //! dress its answer. Who asks stands in the request's data as an `OpContext`, put there by the transport.
 
+pub mod definitions;
 pub mod documents;
 pub mod errors;
 pub mod guard;

@@ -5,35 +5,27 @@
 //! may be ("Handling Execution Errors"). Typed clients rely on that, so the answer is mended here; an answer without
 //! errors costs nothing.
 
-use super::sdl;
+use super::definitions::{chosen, defined_types};
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
     BaseType, ExecutableDocument, OperationType, Selection, SelectionSet, Type, TypeKind,
-    TypeSystemDefinition,
 };
 use async_graphql::{Name, PathSegment, Positioned, Response, Value};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Of every type the types of its fields.
-static FIELDS: LazyLock<HashMap<String, HashMap<String, Type>>> = LazyLock::new(|| {
-    // the text is made by this program, and a test parses it: an error would leave answers as they are
-    let definitions = parse_schema(sdl()).map(|schema| schema.definitions).unwrap_or_default();
-    let types = definitions.into_iter().filter_map(|definition| match definition {
-        TypeSystemDefinition::Type(definition) => Some(definition.node),
-        _ => None,
-    });
-    types
+static FIELDS: LazyLock<HashMap<&str, HashMap<&str, &Type>>> = LazyLock::new(|| {
+    defined_types()
+        .iter()
         .filter_map(|definition| {
-            let fields = match definition.kind {
-                TypeKind::Object(object) => object.fields,
-                TypeKind::Interface(interface) => interface.fields,
+            let fields = match &definition.kind {
+                TypeKind::Object(object) => &object.fields,
+                TypeKind::Interface(interface) => &interface.fields,
                 _ => return None,
             };
-            let fields =
-                fields.into_iter().map(|field| (field.node.name.node.to_string(), field.node.ty.node));
-            Some((definition.name.node.to_string(), fields.collect()))
+            let fields = fields.iter().map(|field| (field.node.name.node.as_str(), &field.node.ty.node));
+            Some((definition.name.node.as_str(), fields.collect()))
         })
         .collect()
 });
@@ -43,19 +35,15 @@ pub fn complete(document: &ExecutableDocument, operation: Option<&str>, response
     if response.errors.is_empty() {
         return;
     }
-    let ran = document.operations.iter().find(|(name, _)| match operation {
-        Some(wanted) => name.is_some_and(|name| name == wanted),
-        None => true,
-    });
-    let Some((_, operation)) = ran else { return };
-    let root = match operation.node.ty {
+    let Some(operation) = chosen(document, operation) else { return };
+    let root = match operation.ty {
         OperationType::Query => "Query",
         OperationType::Mutation => "Mutation",
         OperationType::Subscription => "Subscription",
     };
     let mut spreading = Vec::new();
     for error in &response.errors {
-        match nullable_steps(document, root, &operation.node.selection_set.node, &error.path) {
+        match nullable_steps(document, root, &operation.selection_set.node, &error.path) {
             Some(nullable) if nullable.last() == Some(&true) => fail(&mut response.data, &error.path),
             Some(nullable) => spreading.push((nullable.iter().rposition(|nullable| *nullable), &error.path)),
             None => {}
@@ -118,7 +106,8 @@ fn collect<'a>(
     for item in &set.items {
         match &item.node {
             Selection::Field(field) if field.node.response_key().node == key => {
-                let kind = FIELDS.get(parent).and_then(|fields| fields.get(field.node.name.node.as_str()));
+                let kind =
+                    FIELDS.get(parent).and_then(|fields| fields.get(field.node.name.node.as_str()).copied());
                 *found = found.or(kind);
                 below.push(&field.node.selection_set.node);
             }

@@ -1,8 +1,9 @@
 //! What a request asks for, in a word that a monitoring system can count by: the name of its root field. What clients write is
 //! never such a word, or whoever reaches the server could fill the memory of what counts.
 
+use super::definitions::chosen;
 use async_graphql::Positioned;
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
 /// The root fields of the schema, in order; then what is not one of them.
 pub const OPERATIONS: [&str; 94] = [
@@ -118,14 +119,9 @@ impl Operation {
     /// Of a document that was measured and is to be executed.
     #[must_use]
     pub fn of(document: &ExecutableDocument, name: Option<&str>) -> Self {
-        let operation = match (&document.operations, name) {
-            (DocumentOperations::Single(operation), _) => Some(operation),
-            (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
-            (DocumentOperations::Multiple(all), None) => all.values().next(),
-        };
         let mut found = Self::OTHER;
-        if let Some(operation) = operation {
-            found.add(document, &operation.node.selection_set);
+        if let Some(operation) = chosen(document, name) {
+            found.add(document, &operation.selection_set);
         }
         found
     }

@@ -3,6 +3,7 @@
 //! async-graphql 7 puts fields into the answer in the order in which they were resolved. The specification wants the order
 //! in which they were asked for ("Response Map"), and people who read answers expect it. On the way the marks of [`presence`] go.
 
+use super::definitions::chosen;
 use super::presence;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
@@ -10,12 +11,8 @@ use async_graphql::{Name, Response, Value};
 
 /// Puts the fields of `response` into the order of the operation that ran, at every level.
 pub fn arrange(document: &ExecutableDocument, operation: Option<&str>, response: &mut Response) {
-    let ran = document.operations.iter().find(|(name, _)| match operation {
-        Some(wanted) => name.is_some_and(|name| name == wanted),
-        None => true,
-    });
-    if let Some((_, operation)) = ran {
-        sort(document, &[&operation.node.selection_set.node], &mut response.data);
+    if let Some(operation) = chosen(document, operation) {
+        sort(document, &[&operation.selection_set.node], &mut response.data);
     }
 }
 

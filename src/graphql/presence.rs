@@ -4,10 +4,9 @@
 //! The specification has `{}` there, and `null` of a field such as `secret` says that there is none. So a field that is always there is
 //! put into every selection that may come to nothing, under a name that no client can write, and taken out of the answer again.
 
+use super::definitions::operations_mut;
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, Field, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationType, Selection, SelectionSet};
 use async_graphql::{Name, Pos, Positioned, Value};
 
 /// The name in the answer.
@@ -15,13 +14,9 @@ const MARK: &str = " ";
 
 /// Puts the mark where it is needed. The root of a subscription needs none: its field has no directives.
 pub fn mark(document: &mut ExecutableDocument) {
-    let operations = match &mut document.operations {
-        DocumentOperations::Single(operation) => vec![operation],
-        DocumentOperations::Multiple(all) => all.values_mut().collect(),
-    };
-    for operation in operations {
-        let object = operation.node.ty != OperationType::Subscription;
-        mark_set(&mut operation.node.selection_set.node, object);
+    for operation in operations_mut(document) {
+        let object = operation.ty != OperationType::Subscription;
+        mark_set(&mut operation.selection_set.node, object);
     }
     for fragment in document.fragments.values_mut() {
         mark_set(&mut fragment.node.selection_set.node, false);

@@ -3,24 +3,18 @@
 //! The specification wants exactly one ("Single Root Field"). async-graphql would run several side by side, would pass over fragments
 //! without a word, and would not heed `@skip` there.
 
+use super::definitions::operations_mut;
 use crate::error::{Error, ErrorCode, Result};
-use async_graphql::Positioned;
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection};
 
 /// Checks every subscription of a document, and takes inline fragments around its field away.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` saying what the root of a subscription looks like.
 pub fn settle(document: &mut ExecutableDocument) -> Result<()> {
-    let operations: Vec<&mut Positioned<OperationDefinition>> = match &mut document.operations {
-        DocumentOperations::Single(operation) => vec![operation],
-        DocumentOperations::Multiple(operations) => operations.values_mut().collect(),
-    };
-    for operation in operations {
-        if operation.node.ty == OperationType::Subscription {
-            settle_one(&mut operation.node)?;
+    for operation in operations_mut(document) {
+        if operation.ty == OperationType::Subscription {
+            settle_one(operation)?;
         }
     }
     Ok(())

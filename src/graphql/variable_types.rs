@@ -1,24 +1,17 @@
 //! The types of a document's variables. async-graphql 7.2.1 panics in its validation at the default value of a variable whose type is
 //! a list of what the schema does not know, so such a document is refused before.
 
-use super::sdl;
+use super::definitions::defined_types;
 use crate::error::{Error, ErrorCode, Result};
-use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{BaseType, ExecutableDocument, Type, TypeSystemDefinition};
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 const BUILT_IN: [&str; 5] = ["Boolean", "Float", "ID", "Int", "String"];
 
 /// The names of all types.
-static KNOWN: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    // the text is made by this program, and a test parses it
-    let definitions = parse_schema(sdl()).map(|schema| schema.definitions).unwrap_or_default();
-    let defined = definitions.into_iter().filter_map(|definition| match definition {
-        TypeSystemDefinition::Type(definition) => Some(definition.node.name.node.to_string()),
-        _ => None,
-    });
-    defined.chain(BUILT_IN.map(str::to_owned)).collect()
+static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    defined_types().iter().map(|definition| definition.name.node.as_str()).chain(BUILT_IN).collect()
 });
 
 /// # Errors

@@ -3,9 +3,8 @@
 //! It says so in words only. Its validation names the argument and the way into it; its coercion names just the types, from
 //! the inside out, which lead to a field where the schema has one of that type.
 
-use crate::graphql::sdl;
-use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{BaseType, InputValueDefinition, Type, TypeKind, TypeSystemDefinition};
+use crate::graphql::definitions::defined_types;
+use async_graphql::parser::types::{BaseType, InputValueDefinition, Type, TypeKind};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
@@ -21,18 +20,15 @@ struct Inputs {
 
 static INPUTS: LazyLock<Inputs> = LazyLock::new(|| {
     let mut inputs = Inputs { arguments: Vec::new(), objects: HashMap::new() };
-    // the text is made by this program, and a test parses it: an error would leave fields unnamed
-    let definitions = parse_schema(sdl()).map(|schema| schema.definitions).unwrap_or_default();
-    for definition in definitions {
-        let TypeSystemDefinition::Type(definition) = definition else { continue };
-        match definition.node.kind {
+    for definition in defined_types() {
+        match &definition.kind {
             TypeKind::Object(object) => {
                 let arguments = object.fields.iter().flat_map(|field| &field.node.arguments);
                 inputs.arguments.extend(arguments.map(|argument| named(&argument.node)));
             }
             TypeKind::InputObject(input) => {
                 let fields = input.fields.iter().map(|field| named(&field.node)).collect();
-                inputs.objects.insert(definition.node.name.node.to_string(), fields);
+                inputs.objects.insert(definition.name.node.to_string(), fields);
             }
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! What hangs on variables that have no value and no default is left out of the document, and with it the variables: an argument or a
 //! field of an input that is not given is not `null`.
 
+use super::super::definitions::operations_mut;
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, Selection, SelectionSet,
 };
@@ -17,12 +18,7 @@ pub fn leave_out(document: &mut ExecutableDocument, operation: Option<&str>, abs
         let reached = reached(document);
         document.fragments.retain(|name, _| reached.contains(name));
     }
-    let operations = match &mut document.operations {
-        DocumentOperations::Single(operation) => vec![operation],
-        DocumentOperations::Multiple(all) => all.values_mut().collect(),
-    };
-    for operation in operations {
-        let operation = &mut operation.node;
+    for operation in operations_mut(document) {
         operation.variable_definitions.retain(|definition| !absent.contains(&definition.node.name.node));
         of_directives(&mut operation.directives, absent);
         of_set(&mut operation.selection_set.node, absent);

@@ -1,27 +1,21 @@
 //! Whether a value is of its variable's type, as far as async-graphql's validation does not see to it: it takes anything for an input
 //! object, and any whole number for an `Int`, and fails at both while others of the request have run.
 
-use super::super::sdl;
+use super::super::definitions::defined_types;
 use async_graphql::Value;
-use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{BaseType, Type, TypeKind, TypeSystemDefinition};
+use async_graphql::parser::types::{BaseType, Type, TypeKind};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Of every input object the types of its fields.
-static OBJECTS: LazyLock<HashMap<String, HashMap<String, Type>>> = LazyLock::new(|| {
-    // the text is made by this program, and a test parses it
-    let definitions = parse_schema(sdl()).map(|schema| schema.definitions).unwrap_or_default();
-    let types = definitions.into_iter().filter_map(|definition| match definition {
-        TypeSystemDefinition::Type(definition) => Some(definition.node),
-        _ => None,
-    });
-    types
+static OBJECTS: LazyLock<HashMap<&str, HashMap<&str, &Type>>> = LazyLock::new(|| {
+    defined_types()
+        .iter()
         .filter_map(|definition| {
-            let TypeKind::InputObject(object) = definition.kind else { return None };
+            let TypeKind::InputObject(object) = &definition.kind else { return None };
             let fields =
-                object.fields.into_iter().map(|field| (field.node.name.node.to_string(), field.node.ty.node));
-            Some((definition.name.node.to_string(), fields.collect()))
+                object.fields.iter().map(|field| (field.node.name.node.as_str(), &field.node.ty.node));
+            Some((definition.name.node.as_str(), fields.collect()))
         })
         .collect()
 });
@@ -75,7 +69,7 @@ pub fn check(value: &Value, kind: &Type) -> Result<(), Mismatch> {
     }
 }
 
-fn object(value: &Value, fields: &HashMap<String, Type>) -> Result<(), Mismatch> {
+fn object(value: &Value, fields: &HashMap<&str, &Type>) -> Result<(), Mismatch> {
     let Value::Object(given) = value else { return Err(Mismatch::new("an object")) };
     for (name, value) in given {
         if let Some(kind) = fields.get(name.as_str()) {

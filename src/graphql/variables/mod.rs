@@ -9,10 +9,9 @@ mod absent;
 mod kinds;
 mod place;
 
+use super::definitions::chosen;
 use crate::error::{Error, ErrorCode, Result};
-use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, VariableDefinition,
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, VariableDefinition};
 use async_graphql::{Name, Value, Variables};
 use kinds::Mismatch;
 use std::collections::HashSet;
@@ -50,15 +49,6 @@ pub fn settle(
         absent::leave_out(document, operation, &absent);
     }
     Ok(())
-}
-
-fn chosen<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
-    let operation = match (&document.operations, name) {
-        (DocumentOperations::Single(operation), _) => operation,
-        (DocumentOperations::Multiple(all), Some(name)) => all.get(name)?,
-        (DocumentOperations::Multiple(all), None) => all.values().next()?,
-    };
-    Some(&operation.node)
 }
 
 /// Of a variable without a value, or with the value `null`, that must have another.

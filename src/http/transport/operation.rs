@@ -4,10 +4,10 @@ use super::{Api, GraphqlDoor, Introspection};
 use crate::error::{Error, Result};
 use crate::graphql::documents::Document;
 use crate::graphql::guard::{OperationMeasure, of_text, price};
-use crate::graphql::{nulls, operations, order, variables};
+use crate::graphql::{definitions, nulls, operations, order, variables};
 use crate::http::params::Params;
 use async_graphql::parser::types::{OperationType, Selection};
-use async_graphql::{Name, Request, Response};
+use async_graphql::{Request, Response};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::sync::Arc;
@@ -23,11 +23,9 @@ pub struct Operation {
 impl Operation {
     /// Whether it asks for the schema and nothing else.
     pub fn is_introspection(&self) -> bool {
-        let named =
-            |name: Option<&Name>| name.map(Name::as_str) == self.name.as_deref() || self.name.is_none();
-        let ran = self.document.parsed.operations.iter().find(|(name, _)| named(*name));
-        ran.is_some_and(|(_, operation)| {
-            operation.node.selection_set.node.items.iter().all(|selection| match &selection.node {
+        let ran = definitions::chosen(&self.document.parsed, self.name.as_deref());
+        ran.is_some_and(|operation| {
+            operation.selection_set.node.items.iter().all(|selection| match &selection.node {
                 Selection::Field(field) => field.node.name.node.starts_with("__"),
                 _ => false,
             })
