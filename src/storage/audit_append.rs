@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::model::audit::AuditEvent;
 use crate::storage::db::{Connected, Db, Tx, exec};
 use crate::storage::select::changed_one;
-use crate::storage::texts::{Texts, column};
+use crate::storage::texts::{Texts, column, exec_rows};
 use crate::storage::types::Inet;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
@@ -107,52 +107,48 @@ pub fn advances_alone(db: &Db) -> bool {
     db.is_postgres()
 }
 
+/// Binds the columns of an event in their order.
+macro_rules! bind_event {
+    ($query:expr, $event:expr) => {
+        $query
+            .bind($event.event_id)
+            .bind($event.sequence_number)
+            .bind($event.timestamp)
+            .bind(&$event.event_type)
+            .bind(&$event.actor_type)
+            .bind(&$event.actor_id)
+            .bind(&$event.token_accessor)
+            .bind(&$event.role_name)
+            .bind(&$event.agent_id)
+            .bind(&$event.app_id)
+            .bind(&$event.admin_id)
+            .bind(&$event.agent_cert_fingerprint)
+            .bind(&$event.app_cert_fingerprint)
+            .bind(&$event.admin_cert_fingerprint)
+            .bind($event.secret_id)
+            .bind(&$event.secret_path)
+            .bind($event.secret_version)
+            .bind(&$event.secret_type)
+            .bind($event.lease_id)
+            .bind($event.access_granted)
+            .bind(&$event.policy_matched)
+            .bind(&$event.denial_reason)
+            .bind($event.source_ip.map(Inet))
+            .bind(&$event.hostname)
+            .bind(&$event.k8s_namespace)
+            .bind(&$event.k8s_pod)
+            .bind(Json(&$event.event_data))
+            .bind($event.response_time_ms)
+            .bind(&$event.correlation_id)
+            .bind($event.batch_end)
+            .bind(&$event.previous_hash[..])
+            .bind(&$event.current_hash[..])
+            .bind(&$event.signature)
+    };
+}
+
 async fn insert(connection: &mut SqliteConnection, events: &[AuditEvent]) -> Result<()> {
-    let texts: &'static Texts = &SQLITE;
-    let mut rest = events;
-    while !rest.is_empty() {
-        let (text, count) = texts.rows(false, rest.len());
-        let (chunk, later) = rest.split_at(count);
-        let mut query = sqlx::query(text);
-        for event in chunk {
-            query = query
-                .bind(event.event_id)
-                .bind(event.sequence_number)
-                .bind(event.timestamp)
-                .bind(&event.event_type)
-                .bind(&event.actor_type)
-                .bind(&event.actor_id)
-                .bind(&event.token_accessor)
-                .bind(&event.role_name)
-                .bind(&event.agent_id)
-                .bind(&event.app_id)
-                .bind(&event.admin_id)
-                .bind(&event.agent_cert_fingerprint)
-                .bind(&event.app_cert_fingerprint)
-                .bind(&event.admin_cert_fingerprint)
-                .bind(event.secret_id)
-                .bind(&event.secret_path)
-                .bind(event.secret_version)
-                .bind(&event.secret_type)
-                .bind(event.lease_id)
-                .bind(event.access_granted)
-                .bind(&event.policy_matched)
-                .bind(&event.denial_reason)
-                .bind(event.source_ip.map(Inet))
-                .bind(&event.hostname)
-                .bind(&event.k8s_namespace)
-                .bind(&event.k8s_pod)
-                .bind(Json(&event.event_data))
-                .bind(event.response_time_ms)
-                .bind(&event.correlation_id)
-                .bind(event.batch_end)
-                .bind(&event.previous_hash[..])
-                .bind(&event.current_hash[..])
-                .bind(&event.signature);
-        }
-        query.execute(&mut *connection).await?;
-        rest = later;
-    }
+    exec_rows!(@on &mut *connection, false, &SQLITE, events, bind_event);
     Ok(())
 }
 

@@ -90,15 +90,17 @@ impl Tx {
         self.batch.as_deref_mut().map(|batch| &mut batch.ahead)
     }
 
-    /// Puts a row off; gives it back outside of a batch.
-    pub(crate) fn put_off(&mut self, row: Later) -> Option<Later> {
-        match &mut self.batch {
-            Some(batch) => {
-                batch.later.push(row);
-                None
-            }
-            None => Some(row),
+    /// Puts a row off; outside of a batch it is written at once.
+    ///
+    /// # Errors
+    /// As [`Tx::settle`].
+    pub(crate) async fn put_off(&mut self, row: Later) -> Result<()> {
+        if let Some(batch) = &mut self.batch {
+            batch.later.push(row);
+            return Ok(());
         }
+        self.touch();
+        write(&mut self.connection, vec![row]).await
     }
 
     /// Whether something is put off.

@@ -5,7 +5,7 @@ use crate::storage::batch::Later;
 use crate::storage::db::{Connected, Tx, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, key};
-use crate::storage::texts::{Texts, insert_rows};
+use crate::storage::texts::{Texts, exec_rows};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -126,10 +126,7 @@ pub async fn insert(tx: &mut Tx, row: &CertificateRow) -> Result<()> {
 /// # Errors
 /// As [`insert`].
 pub async fn insert_new(tx: &mut Tx, row: CertificateRow) -> Result<()> {
-    match tx.put_off(Later::Certificate(Box::new(row))) {
-        Some(Later::Certificate(row)) => insert(tx, &row).await,
-        _ => Ok(()),
-    }
+    tx.put_off(Later::Certificate(Box::new(row))).await
 }
 
 /// Binds the columns of a certificate in their order.
@@ -174,7 +171,7 @@ pub(super) async fn insert_all(connection: &mut Connected, rows: &[CertificateRo
         let head = concat!("INSERT INTO certificates (", columns!(), ") VALUES ");
         Texts::new(head, 30, " ON CONFLICT DO NOTHING", 6)
     });
-    if insert_rows!(connection, &TEXTS, rows, bind_certificate) == rows.len() as u64 {
+    if exec_rows!(connection, &TEXTS, rows, bind_certificate) == rows.len() as u64 {
         return Ok(());
     }
     Err(Error::conflict(

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::storage::db::{Connected, Tx, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, changed_one, key, like_anywhere};
-use crate::storage::texts::{Texts, insert_rows, select_keys};
+use crate::storage::texts::{Texts, exec_rows, select_keys};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -196,7 +196,7 @@ pub(super) async fn upsert_all(connection: &mut Connected, rows: &[SecretRow]) -
         let head = concat!("INSERT INTO secrets (", columns!(), ") VALUES ");
         Texts::new(head, 14, renewed!(), 6)
     });
-    insert_rows!(connection, &TEXTS, rows, bind_secret);
+    exec_rows!(connection, &TEXTS, rows, bind_secret);
     Ok(())
 }
 

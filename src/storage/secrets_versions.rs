@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::storage::db::{Connected, Tx, exec, on};
 use crate::storage::page::VersionPage;
 use crate::storage::select::{Arg, Select, bind_all};
-use crate::storage::texts::{Texts, insert_rows};
+use crate::storage::texts::{Texts, exec_rows};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow};
 use std::sync::LazyLock;
@@ -73,7 +73,7 @@ pub(super) async fn insert_all(connection: &mut Connected, rows: &[VersionRow]) 
     static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
         Texts::new(concat!("INSERT INTO secret_versions (", columns!(), ") VALUES "), 8, "", 6)
     });
-    insert_rows!(connection, &TEXTS, rows, bind_version);
+    exec_rows!(connection, &TEXTS, rows, bind_version);
     Ok(())
 }
 

@@ -5,9 +5,9 @@ use crate::storage::batch::Later;
 use crate::storage::db::{Connected, Tx};
 use crate::storage::secrets::{REMEMBERED, SecretRow, VersionRow, columns, renewed, upsert_all};
 use crate::storage::secrets_versions::{FORGET, columns as version_columns, insert_all};
-use crate::storage::texts::{Texts, column};
+use crate::storage::texts::{Texts, column, exec_rows};
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Sqlite, Transaction};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use uuid::Uuid;
@@ -25,13 +25,7 @@ pub async fn write(tx: &mut Tx, secret: SecretRow, version: VersionRow) -> Resul
     if let Some(ahead) = tx.ahead() {
         ahead.secrets.insert(secret.secret_path.clone(), Some(secret.clone()));
     }
-    match tx.put_off(Later::Version(Box::new(secret), Box::new(version))) {
-        Some(Later::Version(secret, version)) => {
-            tx.touch();
-            write_all(&mut tx.connection, vec![(*secret, *version)]).await
-        }
-        _ => Ok(()),
-    }
+    tx.put_off(Later::Version(Box::new(secret), Box::new(version))).await
 }
 
 /// The same for several, those of one secret in their order.
@@ -111,8 +105,8 @@ fn over(secret: &SecretRow, first: i64, kept: i64) -> Option<Span> {
 async fn sqlite(connection: &mut Connected, plan: &Plan) -> Result<()> {
     upsert_all(connection, &plan.secrets).await?;
     insert_all(connection, &plan.versions).await?;
+    exec_rows!(connection, &PRUNE_ALL, &plan.pruned, bind_span);
     let Connected::Sqlite(tx) = connection else { return Ok(()) };
-    prune(tx, &plan.pruned).await?;
     for span in &plan.forgotten {
         let query = sqlx::query(FORGET).bind(span.secret).bind(span.upto).bind(span.above);
         query.execute(&mut **tx).await?;
@@ -120,25 +114,19 @@ async fn sqlite(connection: &mut Connected, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-async fn prune(tx: &mut Transaction<'static, Sqlite>, spans: &[Span]) -> Result<()> {
-    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
-        let tail = ") UPDATE secret_versions SET encrypted_data = NULL, destroyed = true FROM p \
-             WHERE secret_id = p.secret AND version > p.above AND version <= p.upto AND encrypted_data IS NOT NULL";
-        Texts::new("WITH p (secret, above, upto) AS (VALUES ", 3, tail, 6)
-    });
-    let mut rest = spans;
-    while !rest.is_empty() {
-        let (text, count) = TEXTS.rows(false, rest.len());
-        let (chunk, later) = rest.split_at(count);
-        let mut query = sqlx::query(text);
-        for span in chunk {
-            query = query.bind(span.secret).bind(span.above).bind(span.upto);
-        }
-        query.execute(&mut **tx).await?;
-        rest = later;
-    }
-    Ok(())
+macro_rules! bind_span {
+    ($query:expr, $span:expr) => {
+        $query.bind($span.secret).bind($span.above).bind($span.upto)
+    };
 }
+use bind_span;
+
+/// As [`PRUNE`](super::secrets_versions::PRUNE) of each span.
+static PRUNE_ALL: LazyLock<Texts> = LazyLock::new(|| {
+    let tail = ") UPDATE secret_versions SET encrypted_data = NULL, destroyed = true FROM p \
+         WHERE secret_id = p.secret AND version > p.above AND version <= p.upto AND encrypted_data IS NOT NULL";
+    Texts::new("WITH p (secret, above, upto) AS (VALUES ", 3, tail, 6)
+});
 
 /// All in one statement, whose parts see none of what the others do: what is pruned here is forgotten by a later one.
 async fn postgres(connection: &mut PgConnection, plan: &Plan) -> Result<()> {

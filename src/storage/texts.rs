@@ -46,32 +46,34 @@ impl Texts {
     }
 }
 
-/// Inserts all rows into a [`Connected`] database; how many were inserted. `$bind!(query, row)` binds the columns of one.
+/// Executes a statement with all rows on a [`Connected`] database, or `@on` the connection of one; how many rows it changed.
+/// `$bind!(query, row)` binds the columns of one.
 ///
 /// [`Connected`]: crate::storage::db::Connected
-macro_rules! insert_rows {
+macro_rules! exec_rows {
     ($connection:expr, $texts:expr, $rows:expr, $bind:ident) => {{
         use $crate::storage::db::Connected;
-        let texts: &'static $crate::storage::texts::Texts = $texts;
+        use $crate::storage::texts::exec_rows;
         match $connection {
-            Connected::Sqlite(tx) => $crate::storage::texts::insert_rows!(@into &mut **tx, texts, false, $rows, $bind),
-            Connected::Postgres(tx) => $crate::storage::texts::insert_rows!(@into &mut **tx, texts, true, $rows, $bind),
+            Connected::Sqlite(tx) => exec_rows!(@on &mut **tx, false, $texts, $rows, $bind),
+            Connected::Postgres(tx) => exec_rows!(@on &mut **tx, true, $texts, $rows, $bind),
         }
     }};
-    (@into $connection:expr, $texts:expr, $is_postgres:literal, $rows:expr, $bind:ident) => {{
+    (@on $connection:expr, $is_postgres:literal, $texts:expr, $rows:expr, $bind:ident) => {{
+        let texts: &'static $crate::storage::texts::Texts = $texts;
         let mut rest: &[_] = $rows;
-        let mut inserted = 0_u64;
+        let mut changed = 0_u64;
         while !rest.is_empty() {
-            let (text, count) = $texts.rows($is_postgres, rest.len());
+            let (text, count) = texts.rows($is_postgres, rest.len());
             let (chunk, later) = rest.split_at(count);
             let mut query = sqlx::query(text);
             for row in chunk {
                 query = $bind!(query, row);
             }
-            inserted += query.execute($connection).await?.rows_affected();
+            changed += query.execute($connection).await?.rows_affected();
             rest = later;
         }
-        inserted
+        changed
     }};
 }
 
@@ -99,13 +101,14 @@ macro_rules! select_keys {
         Ok(found)
     }};
 }
+
 /// The values of one column of all rows.
 macro_rules! column {
     ($rows:expr, $row:ident => $value:expr) => {
         $rows.iter().map(|$row| $value).collect::<Vec<_>>()
     };
 }
-pub(super) use {column, insert_rows, select_keys};
+pub(super) use {column, exec_rows, select_keys};
 
 #[cfg(test)]
 mod tests {

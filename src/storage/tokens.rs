@@ -5,7 +5,7 @@ use crate::storage::batch::Later;
 use crate::storage::db::{Connected, Tx, change, exec, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
-use crate::storage::texts::{Texts, insert_rows, select_keys};
+use crate::storage::texts::{Texts, exec_rows, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -90,11 +90,7 @@ pub async fn by_accessor(tx: &mut Tx, accessor: Uuid) -> Result<Option<TokenRow>
 
 /// In a batch the row is put off: nobody in it can hold the token yet.
 pub async fn insert(tx: &mut Tx, row: &TokenRow) -> Result<()> {
-    if tx.put_off(Later::Token(Box::new(row.clone()))).is_none() {
-        return Ok(());
-    }
-    tx.touch();
-    insert_all(&mut tx.connection, std::slice::from_ref(row)).await
+    tx.put_off(Later::Token(Box::new(row.clone()))).await
 }
 
 /// Binds the columns of a token in their order.
@@ -129,7 +125,7 @@ macro_rules! bind_token {
 pub(super) async fn insert_all(connection: &mut Connected, rows: &[TokenRow]) -> Result<()> {
     static TEXTS: LazyLock<Texts> =
         LazyLock::new(|| Texts::new(concat!("INSERT INTO tokens (", columns!(), ") VALUES "), 22, "", 6));
-    insert_rows!(connection, &TEXTS, rows, bind_token);
+    exec_rows!(connection, &TEXTS, rows, bind_token);
     Ok(())
 }
 
@@ -145,7 +141,14 @@ pub struct TokenLife {
 impl TokenLife {
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+impl TokenRow {
+    #[must_use]
+    pub fn life(&self) -> TokenLife {
+        TokenLife { accessor: self.accessor, revoked_at: self.revoked_at, expires_at: self.expires_at }
     }
 }
 

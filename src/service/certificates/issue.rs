@@ -136,7 +136,7 @@ async fn finish(
                     Some(issuer) => {
                         issuers::require_signing_for(tx, issuer, caller, row.role_path.is_some(), now).await?
                     }
-                    None => tokens::require_life(tx, caller, now).await?,
+                    None => tokens::require_live(tx, caller, now).await?,
                 }
                 store::insert_new(tx, row).await?;
                 let events = bootstrap.into_iter().chain([event]).collect();

@@ -187,7 +187,7 @@ pub async fn require_signing_for(
     by_role: bool,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    tokens::require_life(tx, token, now).await?;
+    tokens::require_live(tx, token, now).await?;
     match certificate_store::signing(tx, id).await? {
         Some(found) if found.enabled && trust::problem(&found.chain, now).is_none() => Ok(()),
         // once more, step by step: to say why not

@@ -138,31 +138,21 @@ pub(super) fn entities(entity: Option<&str>, entity_type: &str, role_name: Optio
     entity.map(str::to_owned).into_iter().chain(of_role).collect()
 }
 
-/// The token, if it is neither revoked nor expired: for a change that leaves behind what a revocation of the token that made
-/// it has to reach, or that must not come about after one. The caches forget a revoked token only after its batch.
-///
-/// # Errors
-/// `UNAUTHENTICATED`.
-pub(super) async fn require_live(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<TokenRow> {
-    let row = store::by_accessor(tx, accessor).await?.filter(|row| is_live(row, now));
-    row.ok_or_else(Error::unauthenticated)
-}
-
-/// That the token is neither revoked nor expired, as [`require_live`]; where [`Want::Token`] was said, it costs no look.
+/// That the token is neither revoked nor expired: for a change that leaves behind what a revocation of the token that made
+/// it has to reach, or that must not come about after one. The caches forget a revoked token only after its batch. Where
+/// [`Want::Token`] was said, it costs no look.
 ///
 /// [`Want::Token`]: crate::storage::batch::Want::Token
 ///
 /// # Errors
 /// `UNAUTHENTICATED`.
-pub(super) async fn require_life(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<()> {
-    match store::life(tx, accessor).await? {
-        Some(life) if life.is_live(now) => Ok(()),
-        _ => Err(Error::unauthenticated()),
-    }
+pub(super) async fn require_live(tx: &mut Tx, accessor: Uuid, now: DateTime<Utc>) -> Result<()> {
+    let life = store::life(tx, accessor).await?.filter(|life| life.is_live(now));
+    life.map(drop).ok_or_else(Error::unauthenticated)
 }
 
 fn is_live(row: &TokenRow, now: DateTime<Utc>) -> bool {
-    row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end)
+    row.life().is_live(now)
 }
 
 /// The token of this hash, if it exists and is not revoked.
@@ -221,7 +211,9 @@ pub struct CallerInfo {
 pub async fn me(ctx: &OpContext) -> Result<CallerInfo> {
     let access = settle!(ctx.access())?;
     let mut tx = access.app().read().await?;
-    let row = require_live(&mut tx, access.caller.accessor, access.now).await?;
+    let row =
+        store::by_accessor(&mut tx, access.caller.accessor).await?.filter(|row| is_live(row, access.now));
+    let row = row.ok_or_else(Error::unauthenticated)?;
     Ok(CallerInfo {
         accessor: Some(row.accessor),
         display_name: row.display_name,
