@@ -75,6 +75,17 @@ export async function logIn(page, token = given.token) {
   await page.getByRole('button', { name: 'Log out' }).waitFor();
 }
 
+/** Gives the panel of the seal the two shares that open it. */
+export async function unseal(page) {
+  const seal = panel(page, 'Seal');
+  await seal.getByLabel('Key share').fill(given.shares[0]);
+  await page.keyboard.press('Enter');
+  await seal.getByText('1 of 2 shares given').waitFor();
+  await seal.getByLabel('Key share').fill(given.shares[1]);
+  await page.keyboard.press('Enter');
+  await seal.getByText('Unsealed', { exact: true }).waitFor();
+}
+
 /** Goes to a part of the page by its navigation. */
 export async function open(page, name) {
   await page.getByRole('navigation', { name: 'Parts of the page' }).getByRole('link', { name, exact: true }).click();

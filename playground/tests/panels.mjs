@@ -1,6 +1,6 @@
 // Each panel does its work on a server with some secrets, a lease and an audit log; somebody who may do little reads why.
 import assert from 'node:assert/strict';
-import { given, logIn, open, panel, scenario, until } from './harness.mjs';
+import { given, logIn, open, panel, scenario, unseal, until } from './harness.mjs';
 
 const api = new URL('/graphql', given.url).href;
 
@@ -155,13 +155,7 @@ async function sealing(page) {
   await page.request.post(api, { data: body, headers: { Authorization: `Bearer ${given.token}` } });
   await page.getByText('The server is sealed and answers nothing but its seal.').waitFor();
   await page.getByRole('link', { name: 'Unseal it' }).click();
-  const seal = panel(page, 'Seal');
-  await seal.getByLabel('Key share').fill(given.shares[0]);
-  await page.keyboard.press('Enter');
-  await seal.getByText('1 of 2 shares given').waitFor();
-  await seal.getByLabel('Key share').fill(given.shares[1]);
-  await page.keyboard.press('Enter');
-  await seal.getByText('Unsealed', { exact: true }).waitFor();
+  await unseal(page);
 }
 
 async function revokedToken(page) {

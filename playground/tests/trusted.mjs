@@ -1,15 +1,9 @@
 // On a server that runs nothing but the documents of its manifest, the panels work all the same, and the explorer says why it does not.
 import assert from 'node:assert/strict';
-import { given, logIn, open, panel, scenario, until } from './harness.mjs';
+import { given, logIn, open, panel, scenario, unseal, until } from './harness.mjs';
 
 await scenario(async (page) => {
-  const seal = panel(page, 'Seal');
-  await seal.getByLabel('Key share').fill(given.shares[0]);
-  await page.keyboard.press('Enter');
-  await seal.getByText('1 of 2 shares given').waitFor();
-  await seal.getByLabel('Key share').fill(given.shares[1]);
-  await page.keyboard.press('Enter');
-  await seal.getByText('Unsealed', { exact: true }).waitFor();
+  await unseal(page);
   await logIn(page);
   await page.getByText(/^The server does not show its schema.* This server runs only the documents of its manifest/).waitFor();
   await page.getByRole('button', { name: /Execute query/ }).click();

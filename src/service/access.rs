@@ -59,6 +59,11 @@ impl Access {
         if whole.allowed || !self.decide_briefly(action).allowed { wanted } else { 1 }
     }
 
+    /// What the policies leave of a lifetime, if they bound it, decided on the `part` of it that they allow: more is cut and not refused.
+    pub(super) fn lifetime_bound(&self, action: &Action, part: i64) -> Option<i64> {
+        evaluate(&self.policies, action, &self.circumstances(Some(part))).max_ttl_seconds
+    }
+
     /// Whether the caller holds the built-in policy.
     pub(super) fn is_root(&self) -> bool {
         self.caller.policy_names.iter().any(|name| name == super::book::ROOT)

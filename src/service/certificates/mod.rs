@@ -22,7 +22,6 @@ pub mod publish;
 mod renew;
 mod requests;
 mod revoke;
-mod rewrap;
 mod roles;
 mod tidy;
 pub mod trust;
@@ -42,7 +41,6 @@ pub use plan::CertificateWish;
 pub use renew::renew;
 pub use requests::{AuthorityRequestView, authority_request, authority_requests, cancel_authority_request};
 pub use revoke::revoke;
-pub(super) use rewrap::rewrap;
 pub use roles::{
     CertificateRole, CertificateRoleView, delete_role, find_role, list_roles, put_role, role_by_id,
 };
@@ -95,7 +93,7 @@ impl Pki {
 }
 
 /// The name that a sealed private key is bound to.
-fn key_record(id: &str) -> RecordName<'_> {
+pub(super) fn key_record(id: &str) -> RecordName<'_> {
     RecordName { table: "certificates", column: "private_key_encrypted", id, version: 0 }
 }
 

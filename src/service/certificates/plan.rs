@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::certificates::{AltName, Asked, CertType, KeyType, Subject};
 use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
-use crate::model::policies::{Action, Area, Decision, Operation, evaluate};
+use crate::model::policies::{Action, Area, Decision, Operation};
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -130,18 +130,6 @@ async fn authorise(access: &Access, wish: &CertificateWish) -> Result<Decision, 
     require_role(access, Operation::Issue, path, asked).await
 }
 
-/// What the caller's policies leave of a lifetime by a role, if they bound it: as long as they allow any, more is cut and not refused.
-pub fn by_policy(
-    access: &Access,
-    operation: Operation,
-    path: &SecretPath,
-    asked: Option<i64>,
-) -> Option<i64> {
-    let action = Action::Secret { operation, path };
-    let part = access.allowed_part(&action, asked);
-    evaluate(&access.policies, &action, &access.circumstances(Some(part))).max_ttl_seconds
-}
-
 /// The role, and the authority that signs.
 async fn found(app: &App, wish: &CertificateWish) -> Result<(Option<RoleState>, Uuid)> {
     let mut tx = app.read().await?;
@@ -216,7 +204,10 @@ fn lifetime(
         None => DEFAULT_TTL,
     };
     let path = wish.role.as_ref();
-    let by_policy = path.and_then(|path| by_policy(access, Operation::Issue, path, wish.ttl_seconds));
+    let by_policy = path.and_then(|path| {
+        let action = Action::Secret { operation: Operation::Issue, path };
+        access.lifetime_bound(&action, access.allowed_part(&action, wish.ttl_seconds))
+    });
     let caps = [(Cap::Authority, Some(left)), (Cap::Policy, by_policy)];
     Ok(grant(wish.ttl_seconds.unwrap_or(default), &caps))
 }

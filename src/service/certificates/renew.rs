@@ -7,7 +7,7 @@ use super::super::ledger::{Attempt, Change};
 use super::super::tokens;
 use super::issue::{insert, issued_event, issued_type, make};
 use super::issuers::{self, Signer};
-use super::plan::{by_policy, profile};
+use super::plan::profile;
 use super::roles::{RoleState, read_role, require_role};
 use super::view::CertificateView;
 use crate::crypto::x509::request::CertificateRequest;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::certificates::{AltName, Asked, CertType, Subject};
 use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
-use crate::model::policies::Operation;
+use crate::model::policies::{Action, Operation};
 use crate::storage::certificates as store;
 use crate::storage::certificates::CertificateRow;
 use crate::storage::db::corrupt;
@@ -116,7 +116,8 @@ fn lifetime(
     let wanted = asked.unwrap_or(role.row.ttl_seconds);
     // that it has ended is found out when it is to sign
     let left = (signer.valid_until - access.now).num_seconds().max(1);
-    let by_policy = by_policy(access, Operation::Renew, path, asked);
+    let action = Action::Secret { operation: Operation::Renew, path };
+    let by_policy = access.lifetime_bound(&action, access.allowed_part(&action, asked));
     Ok(grant(wanted, &[(Cap::Authority, Some(left)), (Cap::Policy, by_policy)]))
 }
 

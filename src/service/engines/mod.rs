@@ -7,7 +7,6 @@ mod disable;
 mod drift;
 mod heal;
 mod moved;
-mod rewrap;
 mod roles;
 mod root;
 mod rotate;
@@ -20,9 +19,8 @@ pub(super) use disable::is_ending;
 pub use disable::{Disabled, disable, finish_disabled};
 pub use drift::check_all as check_drift;
 pub use heal::{Healed, heal as heal_drift};
-pub(super) use rewrap::rewrap;
-pub(super) use roles::open_role;
 pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, role_by_id, role_of};
+pub(super) use roles::{open_role, role_record};
 pub use root::{finish_pending as finish_root_rotation, rotate_root};
 pub use rotate::{rotate_due, rotate_secret};
 
@@ -119,7 +117,7 @@ impl EngineView {
 }
 
 /// The name that an engine's sealed configuration is bound to.
-fn config_record(id: &str, version: i64) -> RecordName<'_> {
+pub(super) fn config_record(id: &str, version: i64) -> RecordName<'_> {
     RecordName { table: "engines", column: "config_encrypted", id, version }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
-use crate::model::policies::{Action, Operation, evaluate};
+use crate::model::policies::{Action, Operation};
 use crate::storage::db::Tx;
 use crate::storage::engine_roles as role_store;
 use crate::storage::engine_roles::EngineRoleRow;
@@ -120,7 +120,7 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         let error = Error::new(ErrorCode::EngineUnavailable, message);
         return Err(error.with_retry_after(left.as_secs().max(1)).into());
     }
-    let by_policy = evaluate(&access.policies, &action, &access.circumstances(Some(asked))).max_ttl_seconds;
+    let by_policy = access.lifetime_bound(&action, asked);
     let (granted, max_end) = lifetime(&access, input, by_policy, &role, &engine);
     let decision = require_for(&access, Operation::Issue, &input.path, Some(granted.seconds)).await?;
     let fresh = FreshLease {

@@ -5,6 +5,7 @@ mod keys;
 mod records;
 mod rekey;
 mod rekey_state;
+mod reseal;
 mod rotation;
 mod unseal;
 

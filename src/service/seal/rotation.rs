@@ -7,6 +7,7 @@ use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::{App, secrets, to_the_end};
 use super::keys::{Keys, unwrap_row};
+use super::reseal::reseal_others;
 use super::store;
 use crate::crypto::audit::AuditSigner;
 use crate::crypto::keyring::DataKey;
@@ -141,11 +142,9 @@ pub async fn rewrap(ctx: &OpContext) -> Result<Rewrapped> {
         done.damaged += damaged;
         done.records += settle!(replace(app, fresh.clone(), active))?;
     }
-    let of_engines = super::super::engines::rewrap(ctx).await?;
-    let of_authorities = super::super::certificates::rewrap(ctx).await?;
-    let (records, damaged) = (of_engines.0 + of_authorities.0, of_engines.1 + of_authorities.1);
-    done.records += records;
-    done.damaged += damaged;
+    let others = reseal_others(ctx).await?;
+    done.records += others.records;
+    done.damaged += others.damaged;
     if done.records > 0 {
         let mut event = ctx.event(EventType::SystemRewrapped, None);
         event.event_data = serde_json::json!({ "records": done.records, "damaged": done.damaged });

@@ -1,10 +1,11 @@
 //! The life of engines' processes: on demand, idle, replaced, stopped, and never longer than the server's.
 
 use super::*;
+use crate::support::plugins::section;
+use crate::support::{Options, Server, Store};
 use secrethub::engine::HealthStatus;
 use secrethub_engine::ErrorKind;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_process_ends_and_the_next_call_starts_another() {
@@ -133,36 +134,33 @@ async fn a_caller_that_goes_away_harms_nobody() {
     assert_eq!(pid(&engines, &target).await, first, "the cancelled calls were answered");
 }
 
-/// Not a test: the server of the one below, in a process that can be killed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by another test"]
-async fn server_to_be_killed() {
-    if std::env::var_os("SECRETHUB_TEST_PARENT").is_none() {
-        return;
-    }
-    let engines = engines();
-    let target = plain();
-    println!("\nengine {}", pid(&engines, &target).await);
-    // both threads of its runtime
-    let hang = || ask(&engines, &target, role("hang", ""), Duration::from_secs(60));
-    let _ = tokio::join!(hang(), hang(), hang());
-}
-
+/// Both threads of its runtime hang when the server is killed: nothing of it sees the socket close.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_hangs_ends_with_its_server() {
-    let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "plugins::life::server_to_be_killed", "--ignored", "--nocapture"])
-        .env("SECRETHUB_TEST_PARENT", "1")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let said = BufReader::new(server.stdout.take().unwrap()).lines();
-    let engine =
-        said.map_while(Result::ok).find_map(|line| line.strip_prefix("engine ")?.parse().ok()).unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let options = Options { shares: (1, 1), config: section("hostile"), ..Options::server() };
+    let mut server = Server::start(Store::Sqlite, options).await;
+    server.initialize().await;
+    server.unseal().await;
+    let enable =
+        "mutation { enableEngine(input: {name: \"h\", kind: \"hostile\", config: {}}) { engine { id } } }";
+    server.as_root(enable, json!({})).await.ok();
+    let put = "mutation($input: EngineRoleInput!) { putEngineRole(input: $input) { secret { path } } }";
+    for deed in ["nothing", "hang"] {
+        let role =
+            json!({"path": format!("s.{deed}"), "engine": "h", "config": {"do": deed}, "rehearse": false});
+        server.as_root(put, json!({ "input": role })).await.ok();
+    }
+    let issue = |deed: &str| {
+        format!("mutation {{ issueCredentials(input: {{path: \"s.{deed}\"}}) {{ credentials }} }}")
+    };
+    let issued = server.as_root(&issue("nothing"), json!({})).await.ok();
+    let engine = issued["issueCredentials"]["credentials"]["pid"].as_u64().unwrap();
+    let hanging = issue("hang");
+    let hang = || server.as_root(&hanging, json!({}));
+    let answered =
+        tokio::time::timeout(Duration::from_secs(1), async { tokio::join!(hang(), hang(), hang()) });
+    assert!(answered.await.is_err(), "it hangs");
     assert!(is_alive(engine));
-    server.kill().unwrap();
-    server.wait().unwrap();
+    server.kill9();
     gone(engine).await;
 }
