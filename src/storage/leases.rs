@@ -1,4 +1,5 @@
-//! Leases: what was issued, until when, and what is still to be revoked. Changes of state are in `leases_states.rs`, pages in `leases_list.rs`.
+//! Leases: what was issued, until when, and what is still to be revoked. Changes of state are in `leases_states.rs`, pages in `leases_list.rs` and
+//! `leases_ending.rs`.
 
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
@@ -9,6 +10,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+pub use crate::storage::leases_ending::{ending_key, list_ending};
 pub use crate::storage::leases_list::{ListLeases, list};
 pub use crate::storage::leases_states::{
     Revoked, Selection, abandon, activate, claim_due, claim_one, expedite, mark_revoking, note_failure,

@@ -267,6 +267,12 @@ const WALKED: &str = "(secret_path || '' >= $? AND secret_path || '' < $? || '/'
 /// By whatever index fits the conditions.
 fn by_conditions<'a>(filter: &'a ListLeases, page: &Page) -> Result<Select<'a>> {
     let mut select = Select::new(concat!("SELECT ", columns!(), " FROM leases"));
+    conditions(&mut select, filter);
+    select.page_by_id(page, &key!("lease_id"))?;
+    Ok(select)
+}
+
+pub(super) fn conditions<'a>(select: &mut Select<'a>, filter: &'a ListLeases) {
     if let Some(prefix) = &filter.prefix {
         select.and(WITHIN, Arg::Text(prefix));
     }
@@ -292,6 +298,4 @@ fn by_conditions<'a>(filter: &'a ListLeases, page: &Page) -> Result<Select<'a>> 
     if let Some(name) = &filter.role_name {
         select.and("role_name = $?", Arg::Text(name));
     }
-    select.page_by_id(page, &key!("lease_id"))?;
-    Ok(select)
 }

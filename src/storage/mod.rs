@@ -19,6 +19,7 @@ pub mod engine_roles;
 pub mod engines;
 pub mod enrollments;
 pub mod leases;
+mod leases_ending;
 mod leases_list;
 mod leases_states;
 pub mod migrations;

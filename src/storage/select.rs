@@ -72,6 +72,13 @@ impl<'a> Select<'a> {
         self.text.push_str(&condition.replace("$?", &format!("${number}")));
     }
 
+    /// A condition on two arguments, which stand as `$a` and `$b` in it.
+    pub(super) fn and_two(&mut self, condition: &'static str, a: Arg<'a>, b: Arg<'a>) {
+        self.when("");
+        let (a, b) = (self.push(a), self.push(b));
+        self.text.push_str(&condition.replace("$a", &format!("${a}")).replace("$b", &format!("${b}")));
+    }
+
     /// `column IN (...)`; with an empty list nothing matches.
     pub(super) fn any_of(&mut self, column: &'static str, values: impl IntoIterator<Item = Arg<'a>>) {
         self.when(column);

@@ -10,7 +10,7 @@ const ENTRIES: usize = 5;
 const PAGE: &str = "first: $first, after: $after, last: $last, before: $before";
 
 /// Every connection of the schema: its place, and the query that asks for it. `PAGE` stands for the paging arguments.
-const LISTS: [(&str, &str); 13] = [
+const LISTS: [(&str, &str); 14] = [
     ("Query.auditEvents", "list: auditEvents(filter: {eventTypes: [\"policy.created\"]}, PAGE)"),
     ("Query.certificateRoles", "list: certificateRoles(PAGE)"),
     ("Query.certificates", "list: certificates(PAGE)"),
@@ -18,6 +18,7 @@ const LISTS: [(&str, &str); 13] = [
     ("Query.enrollments", "list: enrollments(PAGE)"),
     ("Query.intermediateCaRequests", "list: intermediateCaRequests(PAGE)"),
     ("Query.leases", "list: leases(PAGE)"),
+    ("Query.leases", "list: leases(orderBy: EXPIRES_AT, PAGE)"),
     ("Query.policies", "list: policies(PAGE)"),
     ("Query.roles", "list: roles(PAGE)"),
     ("Query.secrets", "list: secrets(PAGE)"),

@@ -74,20 +74,33 @@ async fn put_secrets(server: &Server) {
     server.as_root(put, json!({})).await.ok();
 }
 
-/// A lease on a Redis server, which goes when this value does.
-async fn issue_lease(server: &Server) -> RedisServer {
+/// A Redis server, which goes when this value does, and roles of it at some paths.
+async fn target(server: &Server, paths: &[&str]) -> RedisServer {
     let target = tokio::task::spawn_blocking(RedisServer::start).await.unwrap();
     let config =
         json!({ "nodes": [{ "host": "127.0.0.1", "port": target.port() }], "password": redis::PASSWORD });
     let enable = "mutation($config: JSON!) { enableEngine(input: { name: \"cache\", kind: \"redis\", config: $config }) {
                     engine { name } } }";
     server.as_root(enable, json!({ "config": config })).await.ok();
-    let role = "mutation { putEngineRole(input: { path: \"prod.cache.main\", engine: \"cache\",
+    let role = "mutation($path: SecretPath!) { putEngineRole(input: { path: $path, engine: \"cache\",
                   config: { rules: [\"~app:*\", \"+@read\"] } }) { secret { path } } }";
-    server.as_root(role, json!({})).await.ok();
-    let issue = "mutation { issueCredentials(input: { path: \"prod.cache.main\", ttlSeconds: 3600 }) { lease { leaseId } } }";
-    let issued = server.as_root(issue, json!({})).await.ok();
+    for path in paths {
+        server.as_root(role, json!({ "path": path })).await.ok();
+    }
+    target
+}
+
+async fn issue(server: &Server, path: &str, ttl_seconds: i64) {
+    let issue = "mutation($path: SecretPath!, $ttl: Int!) {
+                   issueCredentials(input: { path: $path, ttlSeconds: $ttl }) { lease { leaseId } } }";
+    let issued = server.as_root(issue, json!({ "path": path, "ttl": ttl_seconds })).await.ok();
     assert!(!text(&issued, "/issueCredentials/lease/leaseId").is_empty());
+}
+
+/// A lease on a Redis server, which goes when this value does.
+async fn issue_lease(server: &Server) -> RedisServer {
+    let target = target(server, &["prod.cache.main"]).await;
+    issue(server, "prod.cache.main", 3600).await;
     target
 }
 
@@ -122,6 +135,18 @@ async fn each_panel_does_its_work() {
     let told = json!({ "token": server.root, "powerless": powerless, "counted": counted(&server).await });
     scenario("panels", &server, told).await;
     assert!(target.users().is_empty(), "what was revoked on the page is gone from its target");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_leases_those_that_end_next_are_shown() {
+    let server = server().await;
+    let paths = ["prod.cache.main", "prod.cache.soon", "prod.cache.next", "prod.cache.late"];
+    let _target = target(&server, &paths).await;
+    for _ in 0..101 {
+        issue(&server, "prod.cache.main", 7200).await;
+    }
+    issue(&server, "prod.cache.soon", 300).await;
+    scenario("leases", &server, json!({ "token": server.root, "leases": 102 })).await;
 }
 
 /// On a socket that the scenario plays itself.

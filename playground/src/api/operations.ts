@@ -187,7 +187,7 @@ export type LeasesVariables = { filter: LeaseFilter; first: number; after?: stri
 export const Leases: Operation<LeasesData, LeasesVariables> = {
   name: 'Leases',
   text: `query Leases($filter: LeaseFilter!, $first: Int!, $after: String) {
-  leases(filter: $filter, first: $first, after: $after) {
+  leases(filter: $filter, orderBy: EXPIRES_AT, first: $first, after: $after) {
     nodes {
       ...LeaseFields
     }

@@ -8,6 +8,7 @@ import { Refusal } from '../ui/notice';
 import { Panel } from '../ui/panel';
 import { Path } from '../ui/path';
 import { span, useNow } from '../ui/time';
+import type { Shown } from './listing';
 import { useLive } from './use-live';
 import { usePages } from './use-pages';
 
@@ -34,11 +35,8 @@ export function LeasesPanel() {
   }, [run, hours]), PAGE);
   const change = pages.change;
   const put = useCallback((id: string, lease: LeaseFields | null) => {
-    change((items) => {
-      const others = items.filter((item) => item.leaseId !== id);
-      const listed = lease !== null && lease.state !== 'REVOKED' && Date.parse(lease.expiresAt) < Date.now() + hours * HOUR_MS;
-      return listed ? [...others, lease] : others;
-    });
+    const listed = lease !== null && lease.state !== 'REVOKED' && endOf(lease) < Date.now() + hours * HOUR_MS;
+    change((items, hasMore) => withLease(items, id, listed ? lease : null, hasMore));
   }, [change, hours]);
   const filter = useMemo(() => ({}), []);
   const onChange = useCallback(({ leaseChanged }: LeaseChangesData) => put(leaseChanged.leaseId, leaseChanged.lease), [put]);
@@ -51,7 +49,7 @@ export function LeasesPanel() {
     window.setTimeout(() => end.current?.focus());
   };
 
-  const leases = useMemo(() => [...pages.items].sort((a, b) => a.expiresAt.localeCompare(b.expiresAt)), [pages.items]);
+  const leases = pages.items;
   const overdue = leases.filter((lease) => isOverdue(lease, now)).length;
   return (
     <Panel title="Leases" live={live} pollingNote="Each look is recorded." actions={<button type="button" onClick={pages.reload}>Refresh</button>}>
@@ -72,18 +70,31 @@ export function LeasesPanel() {
           </tbody>
         </table>
       </div>
-      <ListEnd pages={pages} summary={summary(leases.length, overdue, pages.loading, pages.error !== null)} more="Load more" text={end} />
+      <ListEnd pages={pages} summary={summary(pages, overdue)} more="Load more" text={end} />
       {revoking && <RevokeDialog lease={revoking} onClose={() => setRevoking(null)} onRevoked={revoked} />}
     </Panel>
   );
 }
 
+function endOf(lease: LeaseFields): number {
+  return Date.parse(lease.expiresAt);
+}
+
+/** The leases, the one that ends first before the others, with this one in its place, or without it. Behind the last one there may be others yet to be loaded. */
+function withLease(items: LeaseFields[], id: string, lease: LeaseFields | null, more: boolean): LeaseFields[] {
+  const others = items.filter((item) => item.leaseId !== id);
+  if (lease === null) return others;
+  const at = others.findIndex((item) => endOf(item) > endOf(lease));
+  if (at < 0) return more ? others : [...others, lease];
+  return [...others.slice(0, at), lease, ...others.slice(at)];
+}
+
 function isOverdue(lease: LeaseFields, now: number): boolean {
-  return lease.state !== 'REVOKED' && (lease.overdueSeconds !== null || Date.parse(lease.expiresAt) < now);
+  return lease.state !== 'REVOKED' && (lease.overdueSeconds !== null || endOf(lease) < now);
 }
 
 function LeaseRow({ lease, now, onRevoke }: { lease: LeaseFields; now: number; onRevoke: () => void }) {
-  const left = Date.parse(lease.expiresAt) - now;
+  const left = endOf(lease) - now;
   const overdue = isOverdue(lease, now);
   return (
     <tr className={overdue ? 'overdue' : undefined}>
@@ -120,9 +131,11 @@ function RevokeDialog({ lease, onClose, onRevoked }: { lease: LeaseFields; onClo
   );
 }
 
-function summary(count: number, overdue: number, loading: boolean, failed: boolean): string {
+function summary({ items, loading, error, hasMore, full }: Shown<LeaseFields>, overdue: number): string {
+  const count = items.length;
   if (loading && count === 0) return 'Asking the server…';
-  if (failed && count === 0) return '';
+  if (error !== null && count === 0) return '';
   if (count === 0) return 'No lease that you may see ends in that time.';
-  return `${count} ${count === 1 ? 'lease' : 'leases'}${overdue > 0 ? `, ${overdue} overdue` : ''}.`;
+  const late = overdue > 0 ? `, ${overdue} overdue` : '';
+  return `${count} ${count === 1 ? 'lease' : 'leases'}${late}${hasMore || full ? ', there are more that end later' : ''}.`;
 }

@@ -6,7 +6,7 @@ use crate::graphql::result::{AtArgument, Failure, Result, op};
 use crate::graphql::scalars::{DateTime, Path};
 use crate::graphql::types::leases::{Lease, LeaseState};
 use crate::service::leases::{self, ListFilter};
-use async_graphql::{Context, ID, InputObject, Object};
+use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 #[derive(Default)]
 pub struct LeaseQuery;
@@ -23,7 +23,8 @@ impl LeaseQuery {
         Ok(leases::find(op(ctx)?, id).await?.map(Into::into))
     }
 
-    /// Leases in the order in which they were asked for, oldest first: all of them to who administers `leases`, else the caller's own.
+    /// Leases: all of them to who administers `leases`, else the caller's own.
+    #[allow(clippy::too_many_arguments, reason = "the arguments are the schema's")]
     async fn leases(
         &self,
         ctx: &Context<'_>,
@@ -32,13 +33,30 @@ impl LeaseQuery {
         #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
         #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "In which order. A cursor is good for the order that it comes from.",
+            default_with = "Some(LeaseOrder::IssuedAt)"
+        )]
+        order_by: Option<LeaseOrder>,
     ) -> Result<Page<Lease>> {
-        let filter = filter.map(ListFilter::try_from).transpose()?.unwrap_or_default();
+        let mut filter = filter.map(ListFilter::try_from).transpose()?.unwrap_or_default();
+        filter.order = order_by.map(Into::into).unwrap_or_default();
         Ok(leases::list(op(ctx)?, filter, either_way(ctx, first, after, last, before))
             .await
             .at_filter()?
             .into())
     }
+}
+
+/// In which order leases are listed.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "leases::Order")]
+pub enum LeaseOrder {
+    /// As they were asked for, oldest first.
+    IssuedAt,
+    /// The one that ends first before the others, and before it what has outlived its end for the longest. Those that are revoked
+    /// are left out, whatever `states` says.
+    ExpiresAt,
 }
 
 /// Which leases. What is given must all hold.
@@ -70,6 +88,7 @@ impl TryFrom<LeaseFilter> for ListFilter {
             states,
             expires_before: filter.expires_before.map(|time| time.at("filter.expiresBefore")).transpose()?,
             overdue_only: filter.overdue_only.unwrap_or(false),
+            ..Self::default()
         })
     }
 }

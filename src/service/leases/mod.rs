@@ -206,9 +206,20 @@ pub struct ListFilter {
     pub states: Vec<LeaseState>,
     pub expires_before: Option<DateTime<Utc>>,
     pub overdue_only: bool,
+    pub order: Order,
 }
 
-/// Leases, in the order in which they were asked for: all of them to who administers `leases`, else the caller's own.
+/// In which order leases are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// As they were asked for, oldest first.
+    #[default]
+    IssuedAt,
+    /// The one that ends first before the others; those that are revoked are left out.
+    ExpiresAt,
+}
+
+/// Leases: all of them to who administers `leases`, else the caller's own.
 ///
 /// # Errors
 /// `BAD_USER_INPUT` at the paging arguments.
@@ -233,7 +244,7 @@ async fn list_once(
         actor_id: (!area.allowed).then(|| access.caller.actor_id.clone()),
         ..ListLeases::default()
     };
-    let rows = {
+    let (rows, stopped) = {
         let mut tx = access.app().read().await?;
         if let Some(name) = &filter.engine {
             let known = super::input::is_name(name);
@@ -241,7 +252,13 @@ async fn list_once(
             // an engine that is not there has no leases
             query.engine_id = Some(engine.map_or(Uuid::nil(), |engine| engine.id));
         }
-        store::list(&mut tx, &query, &window.page()?).await?
+        match filter.order {
+            Order::IssuedAt => (store::list(&mut tx, &query, &window.page()?).await?, None),
+            Order::ExpiresAt => {
+                let found = store::list_ending(&mut tx, &query, &window.page()?).await?;
+                (found.rows, found.stopped)
+            }
+        }
     };
     let mut event = access.granted(EventType::LeaseListed, &area);
     event.secret_path = filter.path_prefix.as_ref().map(ToString::to_string);
@@ -249,5 +266,13 @@ async fn list_once(
     access.record(vec![event]).await?;
     let views =
         rows.into_iter().map(|row| LeaseView::from_row(row, access.now)).collect::<Result<Vec<_>>>()?;
-    Ok(window.connection(views, |view| Cursor::text(view.id.to_string()), |view| view))
+    let key = |view: &LeaseView| match filter.order {
+        Order::IssuedAt => view.id.to_string(),
+        Order::ExpiresAt => store::ending_key(view.expires_at, view.id),
+    };
+    let page = window.connection(views, |view| Cursor::text(key(view)), |view| view);
+    Ok(match stopped {
+        Some(key) => page.stopped_at(&key, window.backward),
+        None => page,
+    })
 }
