@@ -35,6 +35,7 @@ use crate::model::clock::Clock;
 use crate::model::meter::{DURATIONS, Histogram};
 use crate::model::trace::SPANS;
 use crate::storage::db::{Db, StoreUrl, Tx};
+use crate::storage::glance::Glance;
 use crate::storage::migrations;
 use book::PolicyBook;
 use cache::Caches;
@@ -262,6 +263,14 @@ impl App {
         let tx = self.db.read().instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
         self.reads.observe_duration(started.elapsed());
         tx
+    }
+
+    /// As [`App::read`], for one statement.
+    pub(crate) async fn glance(&self) -> Result<Glance> {
+        let started = Instant::now();
+        let glance = self.db.glance().instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
+        self.reads.observe_duration(started.elapsed());
+        glance
     }
 
     /// The compiled policies as of `generation` of the caches.

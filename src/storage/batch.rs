@@ -10,10 +10,12 @@
 use crate::error::Result;
 use crate::storage::certificates::{CertificateRow, Signing};
 use crate::storage::db::{Connected, Tx};
+use crate::storage::leases::{Activation, LeaseRow};
+use crate::storage::leases_begun::{EngineRoom, RoleRoom, Room};
 use crate::storage::roles::{LoginFailures, PresentedKey, RoleRow, SecretIdRow};
 use crate::storage::secrets::{SecretRow, VersionRow};
 use crate::storage::tokens::{TokenLife, TokenRow};
-use crate::storage::{certificates, roles, secrets, tokens};
+use crate::storage::{certificates, leases_begun, roles, secrets, tokens};
 use std::collections::HashMap;
 use std::hash::Hash;
 use uuid::Uuid;
@@ -26,6 +28,10 @@ pub enum Want {
     Secret(String),
     /// Until when a token lives.
     Token(Uuid),
+    /// What the role of this secret, and its engine, have room for.
+    Room(Uuid),
+    /// Whether this lease is being issued.
+    Issuing(Uuid),
 }
 
 /// What is known without looking; `None`: there is no such row.
@@ -35,6 +41,10 @@ pub(crate) struct Ahead {
     pub(crate) presented: HashMap<PresentedKey, Option<(RoleRow, Option<SecretIdRow>)>>,
     pub(crate) secrets: HashMap<String, Option<SecretRow>>,
     pub(crate) tokens: HashMap<Uuid, Option<TokenLife>>,
+    /// By secret, and by engine: each with what this batch has begun.
+    pub(crate) lease_roles: HashMap<Uuid, Option<RoleRoom>>,
+    pub(crate) lease_engines: HashMap<Uuid, EngineRoom>,
+    pub(crate) issuing: HashMap<Uuid, Option<()>>,
     /// Nobody asks for these ahead; they are kept from when one is looked up, for one issuer signs most of a batch.
     pub(crate) signing: HashMap<Uuid, Option<Signing>>,
 }
@@ -43,6 +53,9 @@ pub(crate) struct Ahead {
 pub(crate) enum Later {
     Token(Box<TokenRow>),
     Certificate(Box<CertificateRow>),
+    /// One that begins, and one that becomes active.
+    Lease(Box<LeaseRow>),
+    Active(Box<Activation>),
     /// A secret, whether it is there or not, and its new version.
     Version(Box<SecretRow>, Box<VersionRow>),
 }
@@ -71,6 +84,8 @@ impl Tx {
                 }
                 Want::Secret(path) => drop(ahead.secrets.insert(path, None)),
                 Want::Token(accessor) => drop(ahead.tokens.insert(accessor, None)),
+                Want::Room(secret) => drop(ahead.lease_roles.insert(secret, None)),
+                Want::Issuing(lease) => drop(ahead.issuing.insert(lease, None)),
             }
         }
         let rows = roles::failures_of(self, &keys(&ahead.failures)).await?;
@@ -81,6 +96,12 @@ impl Tx {
         fill(&mut ahead.secrets, rows.into_iter().map(|row| (row.secret_path.clone(), row)));
         let rows = tokens::lives(self, &keys(&ahead.tokens)).await?;
         fill(&mut ahead.tokens, rows.into_iter().map(|row| (row.accessor, row)));
+        for Room { role, engine } in leases_begun::rooms(self, &keys(&ahead.lease_roles)).await? {
+            ahead.lease_engines.insert(engine.id, engine);
+            ahead.lease_roles.insert(role.secret_id, Some(role));
+        }
+        let rows = leases_begun::issuing(self, &keys(&ahead.issuing)).await?;
+        fill(&mut ahead.issuing, rows.into_iter().map(|row| (row.lease_id, ())));
         self.batch = Some(Box::new(Batch { ahead, ..Batch::default() }));
         Ok(())
     }
@@ -161,14 +182,19 @@ fn fill<K: Eq + Hash, V>(map: &mut HashMap<K, Option<V>>, rows: impl IntoIterato
 
 async fn write(connection: &mut Connected, later: Vec<Later>) -> Result<()> {
     let (mut new_tokens, mut new_certificates, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut begun, mut active) = (Vec::new(), Vec::new());
     for row in later {
         match row {
             Later::Token(row) => new_tokens.push(*row),
             Later::Certificate(row) => new_certificates.push(*row),
+            Later::Lease(row) => begun.push(*row),
+            Later::Active(row) => active.push(*row),
             Later::Version(secret, version) => versions.push((*secret, *version)),
         }
     }
     tokens::insert_all(connection, &new_tokens).await?;
     certificates::insert_all(connection, &new_certificates).await?;
+    leases_begun::begin_all(connection, &begun).await?;
+    leases_begun::activate_all(connection, &active).await?;
     secrets::write_all(connection, versions).await
 }

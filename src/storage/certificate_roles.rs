@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
+use crate::storage::glance::{Glance, look};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
 use chrono::{DateTime, Utc};
@@ -51,6 +52,23 @@ pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<CertificateRoleRow>> 
 
 pub async fn by_path(tx: &mut Tx, path: &str) -> Result<Option<CertificateRoleRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE path = $1")).bind(path).fetch_optional(c))
+}
+
+/// The role at a path, and the authority that signs by it: the one that it names, or the default. `None`: there is no default.
+pub async fn with_issuer(glance: Glance, path: &str) -> Result<Option<(CertificateRoleRow, Option<Uuid>)>> {
+    #[derive(FromRow)]
+    struct WithIssuer {
+        #[sqlx(flatten)]
+        role: CertificateRoleRow,
+        signed_by: Option<Uuid>,
+    }
+    let found: Option<WithIssuer> = look!(glance, c => sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        ", COALESCE(issuer_id, (SELECT a.id FROM certificate_authorities a WHERE a.is_default)) AS signed_by \
+         FROM certificate_roles WHERE path = $1"
+    )).bind(path).fetch_optional(c))?;
+    Ok(found.map(|found| (found.role, found.signed_by)))
 }
 
 /// # Errors

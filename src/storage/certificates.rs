@@ -1,19 +1,19 @@
-//! Certificates that were issued or taken in. What happens to them later is in `certificates_states.rs`.
+//! Certificates that were issued or taken in. How they come in is in `certificates_insert.rs`, what happens to them
+//! later in `certificates_states.rs`.
 
-use crate::error::{Error, Result};
-use crate::storage::batch::Later;
-use crate::storage::db::{Connected, Tx, on};
+use crate::error::Result;
+use crate::storage::db::{Tx, on};
 use crate::storage::page::Page;
 use crate::storage::select::{Arg, Select, bind_all, key};
-use crate::storage::texts::{Texts, exec_rows};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
-use std::sync::LazyLock;
 use uuid::Uuid;
 
+pub(super) use crate::storage::certificates_insert::insert_all;
+pub use crate::storage::certificates_insert::{insert, insert_new};
 pub use crate::storage::certificates_states::{
     RevokedRow, StatusRow, count_expiring, expired_before, expiring, notice_expiry, remove, replace_sealed,
     revoke, revoked_since, sealed_under_older_key, status,
@@ -110,73 +110,6 @@ pub async fn by_issuer_and_serial(
 ) -> Result<Option<CertificateRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE serial_number = $2 AND issuer_id = $1"))
         .bind(issuer_id).bind(serial_number).fetch_optional(c))
-}
-
-/// # Errors
-/// `CONFLICT` if the very certificate, or one of this issuer with the same serial number, is there already.
-pub async fn insert(tx: &mut Tx, row: &CertificateRow) -> Result<()> {
-    tx.settle().await?;
-    tx.touch();
-    insert_all(&mut tx.connection, std::slice::from_ref(row)).await
-}
-
-/// The same for a certificate that was just made, with a serial number by chance: in a batch it is put off, since nobody in it
-/// knows of it yet.
-///
-/// # Errors
-/// As [`insert`].
-pub async fn insert_new(tx: &mut Tx, row: CertificateRow) -> Result<()> {
-    tx.put_off(Later::Certificate(Box::new(row))).await
-}
-
-/// Binds the columns of a certificate in their order.
-macro_rules! bind_certificate {
-    ($query:expr, $row:expr) => {
-        $query
-            .bind($row.id)
-            .bind(&$row.serial_number)
-            .bind(&$row.fingerprint)
-            .bind(&$row.certificate_pem)
-            .bind(&$row.private_key_encrypted)
-            .bind($row.key_version)
-            .bind(&$row.subject)
-            .bind(&$row.issuer)
-            .bind($row.issuer_id)
-            .bind(&$row.common_name)
-            .bind(&$row.organization)
-            .bind(&$row.organizational_unit)
-            .bind(&$row.names)
-            .bind($row.valid_from)
-            .bind($row.valid_until)
-            .bind(&$row.cert_type)
-            .bind(&$row.key_type)
-            .bind(&$row.key_usage)
-            .bind($row.revoked)
-            .bind($row.revoked_at)
-            .bind(&$row.revocation_reason)
-            .bind($row.revocation_number)
-            .bind(&$row.entity_id)
-            .bind(&$row.entity_type)
-            .bind(&$row.role_path)
-            .bind($row.replaces)
-            .bind(&$row.requested_by)
-            .bind($row.expiry_noticed)
-            .bind(&$row.metadata)
-            .bind($row.created_at)
-    };
-}
-
-pub(super) async fn insert_all(connection: &mut Connected, rows: &[CertificateRow]) -> Result<()> {
-    static TEXTS: LazyLock<Texts> = LazyLock::new(|| {
-        let head = concat!("INSERT INTO certificates (", columns!(), ") VALUES ");
-        Texts::new(head, 30, " ON CONFLICT DO NOTHING", 6)
-    });
-    if exec_rows!(connection, &TEXTS, rows, bind_certificate) == rows.len() as u64 {
-        return Ok(());
-    }
-    Err(Error::conflict(
-        "this certificate, or another one of its issuer with the same serial number, is recorded already: use that one",
-    ))
 }
 
 /// Which certificates a list is of.

@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
+use crate::storage::engines::{EngineRow, columns as engine_columns};
+use crate::storage::glance::{Glance, look};
 use crate::storage::select::changed_one;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
@@ -18,7 +20,7 @@ pub struct EngineRoleRow {
     pub max_ttl_seconds: i64,
     pub max_leases: Option<i64>,
     pub max_renewals: Option<i64>,
-    /// Kept by [`count_lease`] and the like, never by [`update`].
+    /// Kept by what begins and ends leases, never by [`update`].
     pub live_leases: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
@@ -31,22 +33,30 @@ pub async fn by_secret(tx: &mut Tx, secret_id: Uuid) -> Result<Option<EngineRole
     ).bind(secret_id).fetch_optional(c))
 }
 
-/// The role at a path, its sealed configuration, and the version that this is bound to.
-pub async fn at_path(tx: &mut Tx, path: &str) -> Result<Option<(EngineRoleRow, (Vec<u8>, i64))>> {
-    #[derive(FromRow)]
-    struct AtPath {
-        #[sqlx(flatten)]
-        role: EngineRoleRow,
-        encrypted_data: Vec<u8>,
-        version: i64,
-    }
-    let found: Option<AtPath> = on!(tx, c => sqlx::query_as(
-        "SELECT r.id, r.secret_id, r.engine_id, r.key_version, r.default_ttl_seconds, r.max_ttl_seconds, r.max_leases, \
-         r.max_renewals, r.live_leases, r.created_at, r.updated_at, s.encrypted_data, s.version \
-         FROM secrets s JOIN engine_roles r ON r.secret_id = s.id \
-         WHERE s.secret_path = $1 AND s.secret_type = 'dynamic_role' AND s.encrypted_data IS NOT NULL"
-    ).bind(path).fetch_optional(c))?;
-    Ok(found.map(|found| (found.role, (found.encrypted_data, found.version))))
+/// What is issued by: a role and its engine. No `Debug`: it holds ciphertexts.
+#[derive(FromRow)]
+pub struct Issuing {
+    pub secret_id: Uuid,
+    /// The sealed configuration of the role, and the version that it is bound to.
+    pub sealed: Vec<u8>,
+    pub sealed_version: i64,
+    pub default_ttl_seconds: i64,
+    pub role_max_ttl_seconds: i64,
+    pub max_renewals: Option<i64>,
+    #[sqlx(flatten)]
+    pub engine: EngineRow,
+}
+
+/// The role at a path, and its engine.
+pub async fn at_path(glance: Glance, path: &str) -> Result<Option<Issuing>> {
+    look!(glance, c => sqlx::query_as(concat!(
+        "SELECT secret_id, sealed, sealed_version, default_ttl_seconds, role_max_ttl_seconds, max_renewals, ",
+        engine_columns!(),
+        " FROM (SELECT id AS role_of, encrypted_data AS sealed, version AS sealed_version FROM secrets \
+         WHERE secret_path = $1 AND secret_type = 'dynamic_role' AND encrypted_data IS NOT NULL) AS s \
+         JOIN (SELECT secret_id, engine_id, default_ttl_seconds, max_ttl_seconds AS role_max_ttl_seconds, max_renewals \
+         FROM engine_roles) AS r ON r.secret_id = s.role_of JOIN engines ON engines.id = r.engine_id"
+    )).bind(path).fetch_optional(c))
 }
 
 /// The sealed configuration of a role, and the version that it is bound to.
@@ -168,19 +178,6 @@ pub async fn remove_of(tx: &mut Tx, engine_id: Uuid) -> Result<u64> {
         )
         .bind(engine_id)
     )
-}
-
-/// One live lease more. `false`: the role has as many as it may, or is gone.
-pub async fn count_lease(tx: &mut Tx, secret_id: Uuid) -> Result<bool> {
-    let changed = exec!(
-        tx,
-        sqlx::query(
-            "UPDATE engine_roles SET live_leases = live_leases + 1 \
-             WHERE secret_id = $1 AND (max_leases IS NULL OR live_leases < max_leases)"
-        )
-        .bind(secret_id)
-    )?;
-    Ok(changed == 1)
 }
 
 /// So many live leases less; nothing happens if the role is gone.

@@ -34,14 +34,18 @@ pub struct EngineRow {
     pub updated_at: DateTime<Utc>,
 }
 
+macro_rules! columns {
+    () => {
+        "id, name, engine_type, description, config_encrypted, config_version, key_version, pending_encrypted, \
+         config_shown, enabled, max_ttl_seconds, max_leases, live_leases, root_rotated_at, drift, metadata, created_at, \
+         updated_at"
+    };
+}
+pub(super) use columns;
+
 macro_rules! select {
     ($tail:literal) => {
-        concat!(
-            "SELECT id, name, engine_type, description, config_encrypted, config_version, key_version, pending_encrypted, \
-             config_shown, enabled, max_ttl_seconds, max_leases, live_leases, root_rotated_at, drift, metadata, created_at, \
-             updated_at FROM engines",
-            $tail
-        )
+        concat!("SELECT ", columns!(), " FROM engines", $tail)
     };
 }
 

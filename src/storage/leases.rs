@@ -1,8 +1,10 @@
-//! Leases: what was issued, until when, and what is still to be revoked. Changes of state are in `leases_states.rs`, pages in `leases_list.rs` and
-//! `leases_ending.rs`.
+//! Leases: what was issued, until when, and what is still to be revoked. How they begin is in `leases_begun.rs`, later changes of state in
+//! `leases_states.rs`, pages in `leases_list.rs` and `leases_ending.rs`.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::storage::db::{Tx, exec, on};
+use crate::storage::glance::{Glance, look};
+use crate::storage::leases_begun::insert_all;
 use crate::storage::types::Inet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -10,11 +12,11 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+pub use crate::storage::leases_begun::{Activation, NoRoom, activate, begin};
 pub use crate::storage::leases_ending::{ending_key, list_ending};
 pub use crate::storage::leases_list::{ListLeases, list};
 pub use crate::storage::leases_states::{
-    Revoked, Selection, abandon, activate, claim_due, claim_one, expedite, mark_revoking, note_failure,
-    renew, revoked,
+    Revoked, Selection, abandon, claim_due, claim_one, expedite, mark_revoking, note_failure, renew, revoked,
 };
 
 /// No `Debug`: it holds a ciphertext.
@@ -80,103 +82,24 @@ pub async fn by_id(tx: &mut Tx, lease_id: Uuid) -> Result<Option<LeaseRow>> {
 
 /// The lease that this caller asked for with this key.
 pub async fn by_key(tx: &mut Tx, actor_id: &str, key: &str) -> Result<Option<LeaseRow>> {
-    on!(tx, c => sqlx::query_as(select!(" WHERE actor_id = $1 AND idempotency_key = $2"))
-        .bind(actor_id).bind(key).fetch_optional(c))
+    on!(tx, c => sqlx::query_as(BY_KEY).bind(actor_id).bind(key).fetch_optional(c))
 }
 
-/// Binds the columns of a lease in their order.
-macro_rules! bind_lease {
-    ($query:expr, $row:expr) => {
-        $query
-            .bind($row.lease_id)
-            .bind($row.secret_id)
-            .bind(&$row.secret_path)
-            .bind($row.engine_id)
-            .bind(&$row.engine_type)
-            .bind(&$row.agent_id)
-            .bind(&$row.app_id)
-            .bind(&$row.actor_id)
-            .bind($row.token_accessor)
-            .bind(&$row.role_name)
-            .bind(&$row.state)
-            .bind($row.issued_at)
-            .bind($row.expires_at)
-            .bind($row.max_expires_at)
-            .bind($row.ttl_seconds)
-            .bind($row.renewed_count)
-            .bind($row.last_renewed_at)
-            .bind($row.max_renewals)
-            .bind($row.due_at)
-            .bind($row.revoked)
-            .bind($row.revoked_at)
-            .bind(&$row.revocation_reason)
-            .bind($row.revocation_attempts)
-            .bind(&$row.last_revocation_error)
-            .bind(&$row.credentials)
-            .bind(&$row.engine_metadata)
-            .bind(&$row.idempotency_key)
-            .bind($row.source_ip)
-            .bind(&$row.correlation_id)
-            .bind($row.claimed_by)
-    };
+const BY_KEY: &str = select!(" WHERE actor_id = $1 AND idempotency_key = $2");
+
+/// As [`by_key`], looked at alone.
+pub async fn seen_by_key(glance: Glance, actor_id: &str, key: &str) -> Result<Option<LeaseRow>> {
+    look!(glance, c => sqlx::query_as(BY_KEY).bind(actor_id).bind(key).fetch_optional(c))
 }
 
-/// The lease of an issue that begins, counted at its engine and its role, in one round trip: if the token that asks is live, the
-/// engine enabled and of this version, neither has as many leases as it may, and the idempotency key is new. `false`, and nothing
-/// done: one of these is not so, or the store does not know this way.
+/// A lease that nobody's limits are asked about, and that counts for nothing; others [`begin`].
 ///
 /// # Errors
 /// `CONFLICT` if the caller has used the idempotency key for another lease.
-pub async fn begin(tx: &mut Tx, row: &LeaseRow, config_version: i64, now: DateTime<Utc>) -> Result<bool> {
-    if !tx.is_postgres() {
-        return Ok(false);
-    }
-    let (counted, inserted): (i64, i64) = on!(tx, c => bind_lease!(sqlx::query_as(BEGIN), row)
-        .bind(config_version).bind(now).fetch_one(c))?;
-    if counted > 0 {
-        tx.touch();
-    }
-    if counted != inserted {
-        return Err(used_key());
-    }
-    Ok(inserted == 1)
-}
-
-/// Who may is asked before anything is counted: what is refused has changed nothing.
-const BEGIN: &str = concat!(
-    "WITH may AS (SELECT e.id FROM engines e JOIN engine_roles r ON r.engine_id = e.id JOIN tokens t ON t.accessor = $9 \
-     WHERE e.id = $4 AND r.secret_id = $2 AND e.config_version = $31 AND e.enabled \
-     AND (e.max_leases IS NULL OR e.live_leases < e.max_leases) AND (r.max_leases IS NULL OR r.live_leases < r.max_leases) \
-     AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $32)), \
-     counted AS (UPDATE engines SET live_leases = live_leases + 1 FROM may WHERE engines.id = may.id RETURNING engines.id), \
-     counted_too AS (UPDATE engine_roles SET live_leases = live_leases + 1 FROM may WHERE secret_id = $2 RETURNING secret_id), \
-     inserted AS (INSERT INTO leases (",
-    columns!(),
-    ") SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
-     $25, $26, $27, $28, $29, $30 FROM may ON CONFLICT DO NOTHING RETURNING lease_id) \
-     SELECT (SELECT count(*) FROM counted), (SELECT count(*) FROM inserted)"
-);
-
-/// # Errors
-/// `CONFLICT` if the caller has used the idempotency key for another lease.
 pub async fn insert(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
-    let inserted = exec!(
-        tx,
-        bind_lease!(
-            sqlx::query(concat!(
-                "INSERT INTO leases (",
-                columns!(),
-                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-                 $23, $24, $25, $26, $27, $28, $29, $30) ON CONFLICT DO NOTHING"
-            )),
-            row
-        )
-    )?;
-    if inserted == 0 { Err(used_key()) } else { Ok(()) }
-}
-
-fn used_key() -> Error {
-    Error::conflict("the idempotency key was used for another lease: choose a new one")
+    tx.settle().await?;
+    tx.touch();
+    insert_all(&mut tx.connection, std::slice::from_ref(row)).await
 }
 
 /// A lease that is not revoked, as the comparison with the target looks at it.

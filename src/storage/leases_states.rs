@@ -6,32 +6,8 @@ use crate::error::Result;
 use crate::storage::db::{Tx, change, exec};
 use crate::storage::select::{Arg, Select, bind_all};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
-use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
-
-/// From `issuing` to `active`. `false`: its revocation has begun meanwhile.
-pub async fn activate(
-    tx: &mut Tx,
-    lease_id: Uuid,
-    credentials: &[u8],
-    handle: &Value,
-    expires_at: DateTime<Utc>,
-) -> Result<bool> {
-    let changed = exec!(
-        tx,
-        sqlx::query(
-            "UPDATE leases SET state = 'active', credentials = $2, engine_metadata = $3, due_at = $4 \
-             WHERE lease_id = $1 AND state = 'issuing'"
-        )
-        .bind(lease_id)
-        .bind(credentials)
-        .bind(Json(handle))
-        .bind(expires_at)
-    )?;
-    Ok(changed == 1)
-}
 
 /// A new end of an active lease that has been renewed `renewed` times. `false`: something else has happened to it.
 pub async fn renew(

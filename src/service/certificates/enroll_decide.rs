@@ -86,12 +86,8 @@ async fn sign(access: &Access, enrollment: &EnrollmentRow) -> Result<Certificate
     };
     let path = SecretPath::parse(&enrollment.role_path)
         .map_err(|_| corrupt("enrollments", "role_path", &enrollment.id.to_string()))?;
-    let (role, issuer) = {
-        let mut tx = access.app().read().await?;
-        let role = read_role(&mut tx, &path).await?.filter(|role| role.row.enabled).ok_or_else(gone)?;
-        let issuer = issuers::of_role(&mut tx, &role).await?;
-        (role, issuer)
-    };
+    let role = read_role(access.app(), &path).await?.filter(|role| role.row.enabled).ok_or_else(gone)?;
+    let issuer = role.issuer()?;
     let csr = CertificateRequest::parse(&enrollment.csr_pem)?;
     let asked = wanted(enrollment)?;
     let names = parse_names(&asked.names)?;

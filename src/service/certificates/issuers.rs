@@ -4,7 +4,6 @@ use super::super::App;
 use super::super::seal::open_record;
 use super::super::tokens;
 use super::key_record;
-use super::roles::RoleState;
 use super::trust;
 use crate::crypto::x509::certificate::{Issuer, Urls};
 use crate::crypto::x509::chain::Chain;
@@ -46,9 +45,7 @@ pub struct IssuerCache(Mutex<HashMap<Uuid, Arc<Signer>>>);
 /// `BAD_USER_INPUT` at `issuerSerialNumber`, `CONFLICT` if there is no default.
 pub async fn choose(tx: &mut Tx, serial: Option<&str>) -> Result<Uuid> {
     let Some(serial) = serial else {
-        return store::default(tx).await?.map(|row| row.id).ok_or_else(|| {
-            Error::conflict("there is no default authority: create one, or name one as 'issuerSerialNumber'")
-        });
+        return store::default(tx).await?.map(|row| row.id).ok_or_else(no_default);
     };
     find(tx, serial).await?.ok_or_else(|| {
         Error::bad_input(
@@ -58,15 +55,8 @@ pub async fn choose(tx: &mut Tx, serial: Option<&str>) -> Result<Uuid> {
     })
 }
 
-/// The authority that signs by a role: the one that it names, or the default.
-///
-/// # Errors
-/// `CONFLICT` if there is no default.
-pub async fn of_role(tx: &mut Tx, role: &RoleState) -> Result<Uuid> {
-    match role.row.issuer_id {
-        Some(id) => Ok(id),
-        None => choose(tx, None).await,
-    }
+pub fn no_default() -> Error {
+    Error::conflict("there is no default authority: create one, or name one as 'issuerSerialNumber'")
 }
 
 /// The authority of this serial number, or `default`.

@@ -132,17 +132,17 @@ async fn authorise(access: &Access, wish: &CertificateWish) -> Result<Decision, 
 
 /// The role, and the authority that signs.
 async fn found(app: &App, wish: &CertificateWish) -> Result<(Option<RoleState>, Uuid)> {
-    let mut tx = app.read().await?;
     let Some(path) = &wish.role else {
-        return Ok((None, issuers::choose(&mut tx, wish.issuer_serial.as_deref()).await?));
+        let issuer = issuers::choose(&mut app.read().await?, wish.issuer_serial.as_deref()).await?;
+        return Ok((None, issuer));
     };
-    let role = read_role(&mut tx, path).await?.ok_or_else(|| {
+    let role = read_role(app, path).await?.ok_or_else(|| {
         Error::not_found("there is no certificate role at this path: check it against the list of roles")
     })?;
     if !role.row.enabled {
         return Err(Error::conflict("this certificate role is disabled and issues nothing at the moment"));
     }
-    let issuer = issuers::of_role(&mut tx, &role).await?;
+    let issuer = role.issuer()?;
     Ok((Some(role), issuer))
 }
 

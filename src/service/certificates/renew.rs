@@ -85,14 +85,13 @@ async fn renew_once(
 
 /// The certificate, its role with the path, and the authority that signs by it now.
 async fn found(app: &App, id: Uuid) -> Result<(CertificateRow, SecretPath, RoleState, Uuid)> {
-    let mut tx = app.read().await?;
-    let old = store::by_id(&mut tx, id).await?.ok_or_else(super::absent)?;
+    let old = store::by_id(&mut app.read().await?, id).await?.ok_or_else(super::absent)?;
     let path = role_path(&old)?;
-    let role = read_role(&mut tx, &path).await?.filter(|role| role.row.enabled && role.row.renewable);
+    let role = read_role(app, &path).await?.filter(|role| role.row.enabled && role.row.renewable);
     let role = role.ok_or_else(|| {
         Error::conflict("the role of this certificate renews nothing any more: ask for a new one")
     })?;
-    let issuer = issuers::of_role(&mut tx, &role).await?;
+    let issuer = role.issuer()?;
     Ok((old, path, role, issuer))
 }
 

@@ -1,5 +1,6 @@
 //! Certificate roles: what may be issued at a path, and to whom a policy's `issue` on it is worth something.
 
+use super::super::App;
 use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
@@ -59,14 +60,27 @@ pub struct CertificateRoleView {
     pub updated_at: DateTime<Utc>,
 }
 
-/// A role with its rules read.
+/// A role as it issues: with its rules read, and the authority that signs.
 pub struct RoleState {
     pub row: CertificateRoleRow,
     pub rules: RoleRules,
+    /// The one that it names, or the default.
+    issuer: Option<Uuid>,
 }
 
-pub async fn read_role(tx: &mut Tx, path: &SecretPath) -> Result<Option<RoleState>> {
-    store::by_path(tx, path.as_str()).await?.map(state).transpose()
+impl RoleState {
+    /// The authority that signs.
+    ///
+    /// # Errors
+    /// `CONFLICT` if the role names none and there is no default.
+    pub fn issuer(&self) -> Result<Uuid> {
+        self.issuer.ok_or_else(issuers::no_default)
+    }
+}
+
+pub async fn read_role(app: &App, path: &SecretPath) -> Result<Option<RoleState>> {
+    let found = store::with_issuer(app.glance().await?, path.as_str()).await?;
+    found.map(|(row, issuer)| Ok(RoleState { rules: rules(&row)?, row, issuer })).transpose()
 }
 
 /// Requires a right on the path of a certificate role, for a lifetime. As with a secret a refusal says `FORBIDDEN` only to who may know
@@ -91,10 +105,9 @@ pub async fn require_role(
     require_or(access, operation, path, Some(ttl_seconds), refusal).await
 }
 
-fn state(row: CertificateRoleRow) -> Result<RoleState> {
-    let rules = serde_json::from_value(row.rules.0.clone())
-        .map_err(|_| corrupt("certificate_roles", "rules", &row.id.to_string()))?;
-    Ok(RoleState { row, rules })
+fn rules(row: &CertificateRoleRow) -> Result<RoleRules> {
+    serde_json::from_value(row.rules.0.clone())
+        .map_err(|_| corrupt("certificate_roles", "rules", &row.id.to_string()))
 }
 
 fn path_of(row: &CertificateRoleRow) -> Result<SecretPath> {
@@ -102,7 +115,7 @@ fn path_of(row: &CertificateRoleRow) -> Result<SecretPath> {
 }
 
 async fn view(tx: &mut Tx, row: CertificateRoleRow) -> Result<CertificateRoleView> {
-    let RoleState { row, rules } = state(row)?;
+    let rules = rules(&row)?;
     let issuer = match row.issuer_id {
         Some(id) => certificate_store::by_id(tx, id).await?.map(|row| row.serial_number),
         None => None,

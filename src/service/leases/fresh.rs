@@ -76,6 +76,10 @@ impl FreshLease<'_> {
 pub(super) async fn require_unchanged(tx: &mut Tx, engine_id: Uuid, config_version: i64) -> Result<()> {
     match engines::by_id(tx, engine_id).await? {
         Some(engine) if engine.config_version == config_version => Ok(()),
-        _ => Err(Error::conflict("the engine was changed at this moment: try again").with_retry_after(1)),
+        _ => Err(changed()),
     }
+}
+
+pub(super) fn changed() -> Error {
+    Error::conflict("the engine was changed at this moment: try again").with_retry_after(1)
 }

@@ -5,8 +5,8 @@ use super::super::context::{Access, OpContext, settle};
 use super::super::engines::{client_error, open_role, told};
 use super::super::ledger::{Attempt, Change};
 use super::super::secrets::require_for;
-use super::super::{App, to_the_end, tokens};
-use super::fresh::{FreshLease, require_unchanged};
+use super::super::{to_the_end, tokens};
+use super::fresh::{FreshLease, changed};
 use super::make::{Begun, NotMade, make};
 use super::repeat::{key_of, known, repeated};
 use super::{LeaseView, about, store};
@@ -16,12 +16,10 @@ use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Operation};
-use crate::storage::db::Tx;
+use crate::storage::batch::Want;
 use crate::storage::engine_roles as role_store;
-use crate::storage::engine_roles::EngineRoleRow;
-use crate::storage::engines as engine_store;
-use crate::storage::engines::EngineRow;
-use crate::storage::leases::LeaseRow;
+use crate::storage::engine_roles::Issuing;
+use crate::storage::leases::{LeaseRow, NoRoom};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -82,14 +80,6 @@ fn check_key(key: Option<&str>) -> Result<()> {
     }
 }
 
-/// The role at a path with its sealed configuration, and its engine.
-async fn at_path(app: &App, path: &SecretPath) -> Result<Option<(EngineRoleRow, EngineRow, (Vec<u8>, i64))>> {
-    let mut tx = app.read().await?;
-    let Some((role, sealed)) = role_store::at_path(&mut tx, path.as_str()).await? else { return Ok(None) };
-    let engine = engine_store::by_id(&mut tx, role.engine_id).await?;
-    Ok(engine.map(|engine| (role, engine, sealed)))
-}
-
 async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attempt> {
     let access = ctx.access().await?;
     let action = Action::Secret { operation: Operation::Issue, path: &input.path };
@@ -98,17 +88,14 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
     let app = access.app();
     let key = input.idempotency_key.as_deref().map(|key| key_of(access.caller.accessor, key));
     if let Some(key) = &key {
-        let before = {
-            let mut tx = app.read().await?;
-            store::by_key(&mut tx, &access.caller.actor_id, key).await?
-        };
+        let before = store::seen_by_key(app.glance().await?, &access.caller.actor_id, key).await?;
         if let Some(row) = before {
             return repeated(row, input).map(|row| First::Known(Box::new(row))).map_err(Attempt::from);
         }
     }
-    let found = at_path(app, &input.path).await?;
-    let (role, engine, (sealed, version)) = found.ok_or_else(no_role)?;
-    let secret_id = role.secret_id;
+    let found = role_store::at_path(app.glance().await?, input.path.as_str()).await?;
+    let found = found.ok_or_else(no_role)?;
+    let engine = &found.engine;
     if !engine.enabled {
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
     }
@@ -121,18 +108,18 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         return Err(error.with_retry_after(left.as_secs().max(1)).into());
     }
     let by_policy = access.lifetime_bound(&action, asked);
-    let (granted, max_end) = lifetime(&access, input, by_policy, &role, &engine);
+    let (granted, max_end) = lifetime(&access, input, by_policy, &found);
     let decision = require_for(&access, Operation::Issue, &input.path, Some(granted.seconds)).await?;
     let fresh = FreshLease {
-        secret_id,
+        secret_id: found.secret_id,
         path: &input.path,
         ttl_seconds: granted.seconds,
         max_expires_at: max_end,
-        max_renewals: role.max_renewals,
+        max_renewals: found.max_renewals,
         idempotency_key: key,
     };
-    let row = fresh.row(&access, &engine);
-    let role = open_role(app, secret_id, &sealed, version).await?;
+    let row = fresh.row(&access, engine);
+    let role = open_role(app, found.secret_id, &found.sealed, found.sealed_version).await?;
     let issued = about(access.granted(EventType::SecretDynamicIssued, &decision), &row);
     let mut event = AuditEvent {
         event_type: EventType::LeaseIssuing.as_str().to_owned(),
@@ -144,7 +131,7 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         return repeated(before, input).map(|row| First::Known(Box::new(row))).map_err(Attempt::from);
     }
     let warnings = granted.warning().into_iter().collect();
-    let begun = Begun { row, engine, role, event: issued };
+    let begun = Begun { row, engine: found.engine, role, event: issued };
     Ok(First::Begun(Box::new(begun), warnings))
 }
 
@@ -157,18 +144,17 @@ fn lifetime(
     access: &Access,
     input: &IssueCredentials,
     by_policy: Option<i64>,
-    role: &EngineRoleRow,
-    engine: &EngineRow,
+    found: &Issuing,
 ) -> (Granted, DateTime<Utc>) {
     let token_left = access.caller.expires_at.map(|end| (end - access.now).num_seconds().max(1));
     let caps = [
-        (Cap::Role, Some(role.max_ttl_seconds)),
-        (Cap::Engine, engine.max_ttl_seconds),
+        (Cap::Role, Some(found.role_max_ttl_seconds)),
+        (Cap::Engine, found.engine.max_ttl_seconds),
         (Cap::Policy, by_policy),
         (Cap::Token, token_left),
     ];
-    let granted = grant(input.ttl_seconds.unwrap_or(role.default_ttl_seconds), &caps);
-    let most = grant(role.max_ttl_seconds, &caps[1..3]).seconds;
+    let granted = grant(input.ttl_seconds.unwrap_or(found.default_ttl_seconds), &caps);
+    let most = grant(found.role_max_ttl_seconds, &caps[1..3]).seconds;
     (granted, access.now + Duration::seconds(most.max(granted.seconds)))
 }
 
@@ -180,14 +166,12 @@ async fn insert(
     config_version: i64,
 ) -> Result<Option<LeaseRow>, Attempt> {
     let now = access.now;
+    let wants = vec![Want::Token(row.token_accessor), Want::Room(row.secret_id)];
     let event = event.clone();
     access
-        .change(&event.clone(), move |tx| {
+        .change_knowing(wants, &event.clone(), move |tx| {
             Box::pin(async move {
-                if row.idempotency_key.is_none() && store::begin(tx, &row, config_version, now).await? {
-                    return Ok(Change::new(None, event, Vec::new()));
-                }
-                // step by step, which also finds why not; a revocation of the token from here on finds the lease
+                // a revocation of the token from here on finds the lease
                 tokens::require_live(tx, row.token_accessor, now).await?;
                 if let Some(key) = &row.idempotency_key {
                     let before = store::by_key(tx, &row.actor_id, key).await?;
@@ -195,37 +179,26 @@ async fn insert(
                         return Ok(Change { value: before, events: Vec::new(), effects: Vec::new() });
                     }
                 }
-                require_unchanged(tx, row.engine_id, config_version).await?;
-                count(tx, &row).await?;
-                store::insert(tx, &row).await?;
-                Ok(Change::new(None, event, Vec::new()))
+                match store::begin(tx, row, config_version).await? {
+                    None => Ok(Change::new(None, event, Vec::new())),
+                    Some(why) => Err(no_room(why)),
+                }
             })
         })
         .await
 }
 
-/// # Errors
-/// `CONFLICT` at a limit.
-async fn count(tx: &mut Tx, row: &LeaseRow) -> Result<()> {
-    // of the two the one that is reached more often comes first: a refusal before anything was written costs less
-    if !role_store::count_lease(tx, row.secret_id).await? {
-        return Err(Error::conflict(
-            "this path has as many live leases as it may: try again when some have ended",
-        ));
-    }
-    if !engine_store::count_lease(tx, row.engine_id).await? {
-        return Err(full(engine_store::by_id(tx, row.engine_id).await?.as_ref()));
-    }
-    Ok(())
-}
-
-/// Why an engine takes no more leases.
-fn full(engine: Option<&EngineRow>) -> Error {
-    match engine {
-        Some(EngineRow { enabled: true, max_leases: Some(most), .. }) => Error::conflict(format!(
+fn no_room(why: NoRoom) -> Error {
+    match why {
+        NoRoom::NoRole => no_role(),
+        NoRoom::Changed => changed(),
+        NoRoom::Role => {
+            Error::conflict("this path has as many live leases as it may: try again when some have ended")
+        }
+        NoRoom::Engine(most) => Error::conflict(format!(
             "the engine has {most} live leases, as many as it may: try again when some have ended"
         )),
-        _ => Error::conflict("the engine is disabled and issues nothing at the moment"),
+        NoRoom::Disabled => Error::conflict("the engine is disabled and issues nothing at the moment"),
     }
 }
 

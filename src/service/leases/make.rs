@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::failpoint::failpoint;
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::leases::LeaseState;
+use crate::storage::batch::Want;
 use crate::storage::engines::EngineRow;
-use crate::storage::leases::LeaseRow;
+use crate::storage::leases::{Activation, LeaseRow};
 use chrono::Duration;
 use secrethub_engine::{Issued, Lease, Revocation, wire};
 use serde_json::{Value, json};
@@ -125,13 +126,16 @@ async fn activate_once(app: &App, begun: &Begun, row: &LeaseRow) -> Result<(), A
     if is_rehearsal(row) {
         event.event_data["rehearsal"] = json!(true);
     }
-    let row = row.clone();
+    let activation = Activation {
+        lease_id: row.lease_id,
+        credentials: row.credentials.clone().unwrap_or_default(),
+        handle: row.engine_metadata.0.clone(),
+        expires_at: row.expires_at,
+    };
     app.ledger
-        .change(app.undecided(), None, move |tx| {
+        .change_knowing(vec![Want::Issuing(row.lease_id)], app.undecided(), None, move |tx| {
             Box::pin(async move {
-                let sealed = row.credentials.as_deref().unwrap_or_default();
-                let handle = &row.engine_metadata.0;
-                if !store::activate(tx, row.lease_id, sealed, handle, row.expires_at).await? {
+                if !store::activate(tx, activation).await? {
                     return Err(Error::conflict(
                         "the lease was revoked while its credentials were issued: they are revoked",
                     ));

@@ -146,9 +146,7 @@ impl Scene {
         };
         change(&mut row);
         let mut tx = shown(self.node.app.db.begin().await);
-        assert!(shown(engines::count_lease(&mut tx, row.engine_id).await));
-        assert!(shown(engine_roles::count_lease(&mut tx, row.secret_id).await));
-        shown(lease_store::insert(&mut tx, &row).await);
+        assert_eq!(shown(lease_store::begin(&mut tx, row, self.engine.config_version).await), None);
         shown(tx.commit().await);
         lease_id
     }

@@ -1,5 +1,6 @@
 use super::certificate_authorities::authority;
 use crate::error::{ErrorCode, Result};
+use crate::storage::certificate_authorities;
 use crate::storage::certificate_roles::{self as roles, CertificateRoleRow};
 use crate::storage::db::Db;
 use crate::storage::page::Page;
@@ -65,6 +66,26 @@ async fn round_trip(db: Db) -> Result<()> {
     Ok(())
 }
 
+/// A role with the authority that signs by it, in one look.
+async fn with_issuer(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let (one, other) = (authority(&mut tx, "01").await?, authority(&mut tx, "02").await?);
+    let (own, of_default) = (role("pki.own", Some(one)), role("pki.default", None));
+    roles::insert(&mut tx, &own).await?;
+    roles::insert(&mut tx, &of_default).await?;
+    tx.commit().await?;
+    let seen = async |path| roles::with_issuer(db.glance().await?, path).await;
+    assert_eq!(seen("pki.own").await?, Some((own.clone(), Some(one))));
+    assert_eq!(seen("pki.default").await?, Some((of_default.clone(), None)), "there is no default");
+    assert_eq!(seen("pki").await?, None);
+    let mut tx = db.begin().await?;
+    certificate_authorities::set_default(&mut tx, other, at(1)).await?;
+    tx.commit().await?;
+    assert_eq!(seen("pki.own").await?, Some((own, Some(one))));
+    assert_eq!(seen("pki.default").await?, Some((of_default, Some(other))));
+    Ok(())
+}
+
 async fn pages(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     for path in ["pki.b", "pki", "pki.a", "pki-x", "pki.a.c", "pkix", "a"] {
@@ -85,5 +106,6 @@ async fn pages(db: Db) -> Result<()> {
     Ok(())
 }
 
+both_stores!(certificate_roles_with_issuer, with_issuer);
 both_stores!(certificate_role_round_trip, round_trip);
 both_stores!(certificate_role_pages, pages);

@@ -41,7 +41,7 @@ pub(super) async fn put(tx: &mut Tx, row: EngineRow) -> Result<EngineRow> {
 }
 
 /// A secret of type `dynamic_role` and its row, issuing from this engine.
-async fn role(tx: &mut Tx, path: &str, engine_id: Uuid) -> Result<EngineRoleRow> {
+pub(super) async fn role(tx: &mut Tx, path: &str, engine_id: Uuid) -> Result<EngineRoleRow> {
     let secret = SecretRow { secret_type: "dynamic_role".into(), ..secret(path) };
     secrets::insert(tx, &secret).await?;
     let row = EngineRoleRow {
@@ -148,14 +148,6 @@ async fn counts(db: Db) -> Result<()> {
     }
     assert_eq!(engines::by_id(&mut tx, free.id).await?.unwrap().live_leases, 5);
 
-    let role = role(&mut tx, "prod.role", free.id).await?;
-    let limited = EngineRoleRow { max_leases: Some(1), ..role.clone() };
-    engine_roles::update(&mut tx, &limited).await?;
-    assert!(engine_roles::count_lease(&mut tx, role.secret_id).await?);
-    assert!(!engine_roles::count_lease(&mut tx, role.secret_id).await?);
-    engine_roles::discount_leases(&mut tx, role.secret_id, 1).await?;
-    assert!(engine_roles::count_lease(&mut tx, role.secret_id).await?);
-    assert!(!engine_roles::count_lease(&mut tx, Uuid::nil()).await?);
     engine_roles::discount_leases(&mut tx, Uuid::nil(), 1).await
 }
 
@@ -207,6 +199,29 @@ async fn roles(db: Db) -> Result<()> {
     engines::remove(&mut tx, engine_row.id).await
 }
 
+/// What is issued at a path, in one look.
+async fn issuing(db: Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    let of = EngineRow { max_ttl_seconds: Some(7), metadata: Json(json!({ "k": ODD })), ..engine("e") };
+    let of = put(&mut tx, of).await?;
+    put(&mut tx, engine("other")).await?;
+    let row = role(&mut tx, "prod.a", of.id).await?;
+    role(&mut tx, "prod.b", of.id).await?;
+    secrets::insert(&mut tx, &secret("prod.static")).await?;
+    engine_roles::set_sealed_config(&mut tx, row.secret_id, &[0, 9], 5).await?;
+    tx.commit().await?;
+    let found = engine_roles::at_path(db.glance().await?, "prod.a").await?.unwrap();
+    assert!(found.engine == of);
+    assert_eq!((found.secret_id, found.sealed, found.sealed_version), (row.secret_id, vec![0, 9], 5));
+    let limits = (found.default_ttl_seconds, found.role_max_ttl_seconds, found.max_renewals);
+    assert_eq!(limits, (60, 600, Some(0)));
+    for path in ["prod.b", "prod.static", "prod", ""] {
+        let none = engine_roles::at_path(db.glance().await?, path).await?;
+        assert!(none.is_none(), "{path} has no configuration, or is no role");
+    }
+    Ok(())
+}
+
 /// Engines that the reaper looks at.
 async fn with_work(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
@@ -240,6 +255,7 @@ async fn roles_hold_their_engine(db: Db) -> Result<()> {
 
 both_stores!(engine_round_trip, round_trip);
 both_stores!(engine_pages, pages);
+both_stores!(engine_issuing, issuing);
 both_stores!(engine_with_work, with_work);
 both_stores!(engine_counts, counts);
 both_stores!(engine_no_count_below_zero, no_count_below_zero);

@@ -1,7 +1,7 @@
 use super::leases::{active, ended, lease, put};
 use crate::error::Result;
 use crate::storage::db::{Db, Tx, exec};
-use crate::storage::leases::{self, LeaseRow, Revoked, Selection};
+use crate::storage::leases::{self, Activation, LeaseRow, Revoked, Selection};
 use crate::storage::testing::{ODD, at, both_stores};
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -17,8 +17,17 @@ async fn mark(tx: &mut Tx, selection: Selection, now: DateTime<Utc>) -> Result<u
     leases::mark_revoking(tx, &selection, "asked", now, 99).await
 }
 
+pub(super) fn activation(row: &LeaseRow) -> Activation {
+    Activation {
+        lease_id: row.lease_id,
+        credentials: vec![1, 2],
+        handle: json!({ "user": ODD }),
+        expires_at: at(1000),
+    }
+}
+
 async fn activate(tx: &mut Tx, row: &LeaseRow) -> Result<bool> {
-    leases::activate(tx, row.lease_id, &[1, 2], &json!({ "user": ODD }), at(1000)).await
+    leases::activate(tx, activation(row)).await
 }
 
 /// What none of `rows` looks like afterwards is changed by nothing that `change` does.
@@ -29,7 +38,7 @@ async fn untouched(tx: &mut Tx, rows: &[&LeaseRow]) -> Result<()> {
     Ok(())
 }
 
-async fn activation(db: Db) -> Result<()> {
+async fn activating(db: Db) -> Result<()> {
     let mut tx = db.begin().await?;
     let row = put(&mut tx, lease(Uuid::new_v4(), "a")).await?;
     assert!(activate(&mut tx, &row).await?);
@@ -295,7 +304,7 @@ async fn expediting(db: Db) -> Result<()> {
     untouched(&mut tx, &kept.each_ref()).await
 }
 
-both_stores!(lease_activation, activation);
+both_stores!(lease_activation, activating);
 both_stores!(lease_renewal, renewal);
 both_stores!(lease_marking, marking);
 both_stores!(lease_selections, selections);

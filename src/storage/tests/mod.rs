@@ -11,6 +11,7 @@ mod certificates_states;
 mod engines;
 mod enrollments;
 mod leases;
+mod leases_begun;
 mod leases_ending;
 mod leases_list;
 mod leases_states;
