@@ -59,9 +59,9 @@ prepare_secrethub() { # NAME STORE-URL
   jq -cn --arg r "$role_id" --arg s "$secret_id" '{query: "mutation($i: LoginWithAppRoleInput!) { loginWithAppRole(input: $i) { token } }", variables: {i: {roleId: $r, secretId: $s}}}' >"$work/$1-login.json"
   token=$(curl -sf "http://$address/graphql" -H "$json" -d @"$work/$1-login.json" | jq -r .data.loginWithAppRole.token)
   echo '{"query":"{ secret(path: \"bench.read\") { version data } }"}' >"$work/$1-read.json"
-  echo '{"query":"mutation { putSecret(input: {path: \"bench.write\", data: {value: \"0123456789abcdef\"}}) { secret { version } } }"}' >"$work/$1-write.json"
-  echo '{"query":"mutation { issueCredentials(input: {path: \"bench.db\"}) { lease { leaseId } credentials } }"}' >"$work/$1-issue.json"
-  echo '{"query":"mutation { issueCertificate(input: {role: \"bench.pki\", certType: SERVER, commonName: \"a.bench.example\", ttlSeconds: 3600}) { certificate { serialNumber certificatePem } privateKeyPem } }"}' >"$work/$1-certificate.json"
+  jq -cn '{query: "mutation($i: PutSecretInput!) { putSecret(input: $i) { secret { version } } }", variables: {i: {path: "bench.write", data: {value: "0123456789abcdef"}}}}' >"$work/$1-write.json"
+  jq -cn '{query: "mutation($i: IssueCredentialsInput!) { issueCredentials(input: $i) { lease { leaseId } credentials } }", variables: {i: {path: "bench.db"}}}' >"$work/$1-issue.json"
+  jq -cn '{query: "mutation($i: IssueCertificateInput!) { issueCertificate(input: $i) { certificate { serialNumber certificatePem } privateKeyPem } }", variables: {i: {role: "bench.pki", certType: "SERVER", commonName: "a.bench.example", ttlSeconds: 3600}}}' >"$work/$1-certificate.json"
   local kind
   for kind in read write issue certificate; do
     wrk_script "$work/$1-$kind.lua" POST "$work/$1-$kind.json" "$json" "Authorization: Bearer $token"

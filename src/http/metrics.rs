@@ -125,6 +125,7 @@ fn store(families: &mut Families, counted: &Counted<'_>) {
 fn caches(families: &mut Families, doors: &DoorMeters, counted: &Counted<'_>) {
     let caches = [
         ("documents", &*doors.documents),
+        ("certificate_roles", &counted.caches.certificate_roles),
         ("policies", &counted.caches.policies),
         ("secrets", &counted.caches.secrets),
         ("tokens", &counted.caches.tokens),

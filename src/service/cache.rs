@@ -9,11 +9,12 @@
 //! Cached secrets are ciphertext. Nothing here is plaintext of a secret or a token.
 
 use super::book::PolicyBook;
+use super::certificates::RoleState;
+pub use super::effect::{Basis, Effect};
 use super::tokens::TokenState;
 use crate::model::meter::Lookups;
 use crate::model::paths::SecretPath;
 use crate::storage::secrets::CurrentRow;
-use data_encoding::HEXLOWER;
 use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -21,18 +22,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What a committed change makes untrue in the caches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    Secret(SecretPath),
-    /// By the hash of the token.
-    Token([u8; 32]),
-    Policies,
-    /// A data key was added; other nodes read the keyring again when they meet a record sealed with it.
-    Keyring,
-    /// The keys leave this node's memory after the commit.
-    Sealed,
-}
+/// The certificate roles that are kept, in bytes.
+const ROLE_BYTES: u64 = 4 << 20;
 
 #[derive(Clone)]
 struct BySize;
@@ -44,30 +35,14 @@ impl Weighter<SecretPath, Arc<CurrentRow>> for BySize {
     }
 }
 
-/// What other nodes did is remembered this far back, for requests that were decided before.
-const REMEMBERED: usize = 4096;
-
-/// What a request was decided on.
-#[derive(Debug, Clone, Copy)]
-pub struct Basis<'a> {
-    /// Of the caches, when the decision began.
-    pub generation: i64,
-    /// The caller's token, and with it all policies; `None` if neither was looked at.
-    pub token: Option<[u8; 32]>,
-    /// The secret that was looked at.
-    pub path: Option<&'a str>,
-}
-
-impl Basis<'_> {
-    fn is_touched_by(&self, effect: &Effect) -> bool {
-        match effect {
-            Effect::Secret(path) => self.path == Some(path.as_str()),
-            Effect::Token(hash) => self.token.as_ref() == Some(hash),
-            Effect::Policies => self.token.is_some(),
-            Effect::Keyring | Effect::Sealed => false,
-        }
+impl Weighter<SecretPath, Arc<RoleState>> for BySize {
+    fn weight(&self, _: &SecretPath, role: &Arc<RoleState>) -> u64 {
+        role.bytes()
     }
 }
+
+/// What other nodes did is remembered this far back, for requests that were decided before.
+const REMEMBERED: usize = 4096;
 
 struct Known {
     /// The store's generation up to which the caches are true.
@@ -79,35 +54,6 @@ struct Known {
     policies: Option<Arc<PolicyBook>>,
     /// The last book that was true: what it compiled need not be compiled again.
     former: Option<Arc<PolicyBook>>,
-}
-
-impl Effect {
-    /// What other nodes are told: a kind and a key. Sealing is each node's own affair.
-    #[must_use]
-    pub fn shared(&self) -> Option<(&'static str, String)> {
-        match self {
-            Self::Secret(path) => Some(("secret", path.as_str().to_owned())),
-            Self::Token(hash) => Some(("token", HEXLOWER.encode(hash))),
-            Self::Policies => Some(("policies", String::new())),
-            Self::Keyring => Some(("keyring", String::new())),
-            Self::Sealed => None,
-        }
-    }
-
-    /// What another node has told; `None` for what this version does not know.
-    #[must_use]
-    pub fn told(kind: &str, key: &str) -> Option<Self> {
-        match kind {
-            "secret" => SecretPath::parse(key).ok().map(Self::Secret),
-            "token" => {
-                let hash = HEXLOWER.decode(key.as_bytes()).ok()?;
-                hash.try_into().ok().map(Self::Token)
-            }
-            "policies" => Some(Self::Policies),
-            "keyring" => Some(Self::Keyring),
-            _ => None,
-        }
-    }
 }
 
 impl Known {
@@ -125,6 +71,7 @@ pub struct Caches {
     known: RwLock<Known>,
     tokens: Cache<[u8; 32], Arc<TokenState>>,
     secrets: Cache<SecretPath, Arc<CurrentRow>, BySize>,
+    certificate_roles: Cache<SecretPath, Arc<RoleState>, BySize>,
     largest_entry: usize,
     /// Told when something that says who callers are, or what they may, was forgotten.
     callers: watch::Sender<()>,
@@ -134,6 +81,7 @@ pub struct Caches {
 /// How often each cache knew what it was asked for.
 #[derive(Debug, Default)]
 pub struct CacheCounters {
+    pub certificate_roles: Lookups,
     pub tokens: Lookups,
     pub secrets: Lookups,
     pub policies: Lookups,
@@ -154,6 +102,7 @@ impl Caches {
             }),
             tokens: Cache::new(20_000),
             secrets: Cache::with_weighter(expected, bytes, BySize),
+            certificate_roles: Cache::with_weighter(1000, ROLE_BYTES, BySize),
             largest_entry: usize::try_from(bytes / 32).unwrap_or(usize::MAX),
             callers: watch::Sender::new(()),
             counted: CacheCounters::default(),
@@ -183,6 +132,7 @@ impl Caches {
             known.drop_policies();
             self.tokens.clear();
             self.secrets.clear();
+            self.certificate_roles.clear();
             self.callers.send_replace(());
             return;
         };
@@ -223,12 +173,14 @@ impl Caches {
                 known.drop_policies();
                 self.callers.send_replace(());
             }
+            Effect::Issuance => self.certificate_roles.clear(),
             Effect::Keyring => {}
             Effect::Sealed => {
                 known.policies = None;
                 known.former = None;
                 self.tokens.clear();
                 self.secrets.clear();
+                self.certificate_roles.clear();
             }
         }
     }
@@ -272,6 +224,19 @@ impl Caches {
     }
 
     #[must_use]
+    pub fn certificate_role(&self, path: &SecretPath) -> Option<Arc<RoleState>> {
+        self.counted.certificate_roles.note(self.certificate_roles.get(path))
+    }
+
+    /// Remembers a certificate role that was loaded while the caches were at `generation`.
+    pub fn put_certificate_role(&self, generation: i64, path: &SecretPath, role: &Arc<RoleState>) {
+        let known = self.known.read();
+        if known.generation == generation {
+            self.certificate_roles.insert(path.clone(), Arc::clone(role));
+        }
+    }
+
+    #[must_use]
     pub fn policies(&self) -> Option<Arc<PolicyBook>> {
         self.counted.policies.note(self.known.read().policies.clone())
     }
@@ -311,9 +276,11 @@ mod tests {
         assert!(!caches.is_stale(basis(8, 1, Some("a.b"))), "decided after that change");
         assert!(!caches.is_stale(basis(7, 1, Some("a.c"))));
         assert!(caches.is_stale(basis(8, 2, None)));
-        caches.learn(10, Some(vec![(10, Effect::Policies)]));
-        assert!(caches.is_stale(basis(9, 1, None)));
-        assert!(!caches.is_stale(Basis { generation: 9, token: None, path: None }));
+        for (generation, effect) in [(10, Effect::Policies), (11, Effect::Issuance)] {
+            caches.learn(generation, Some(vec![(generation, effect)]));
+            assert!(caches.is_stale(basis(generation - 1, 1, None)));
+            assert!(!caches.is_stale(Basis { generation: generation - 1, token: None, path: None }));
+        }
     }
 
     #[test]
@@ -324,15 +291,5 @@ mod tests {
         caches.learn(5000, Some(many));
         assert!(caches.is_stale(basis(1, 1, None)));
         assert!(!caches.is_stale(basis(12, 1, None)));
-    }
-
-    #[test]
-    fn effects_are_told_and_understood() {
-        let path = SecretPath::parse("a.b").unwrap();
-        for effect in [Effect::Secret(path), Effect::Token([9; 32]), Effect::Policies, Effect::Keyring] {
-            let (kind, key) = effect.shared().unwrap();
-            assert_eq!(Effect::told(kind, &key), Some(effect));
-        }
-        assert_eq!(Effect::told("lease", "x"), None);
     }
 }

@@ -7,6 +7,7 @@ mod cache;
 pub mod certificates;
 pub mod connections;
 pub mod context;
+mod effect;
 pub mod engines;
 pub mod feed;
 mod input;

@@ -85,6 +85,65 @@ async fn gone(node: &Server, token: &str, what: &str, expected: impl Fn(&crate::
     }
 }
 
+/// What a certificate role allows, and which authority signs, is remembered by each node, and yet what one node changes holds on the
+/// other for the next request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_certificate_role_holds_on_the_other_node_at_once() {
+    let (one, two) = two_nodes().await;
+    let root_ca =
+        "mutation($n: String!) { createRootCa(input: {commonName: $n}) { certificate { serialNumber } } }";
+    let mut authorities = Vec::new();
+    for name in ["First", "Second"] {
+        let made = one.as_root(root_ca, json!({ "n": name })).await.ok();
+        authorities.push(made["createRootCa"]["certificate"]["serialNumber"].as_str().unwrap().to_owned());
+    }
+    let put = async |domain: &str, enabled: bool| {
+        let text =
+            "mutation($input: CertificateRoleInput!) { putCertificateRole(input: $input) { role { path } } }";
+        let rules = json!({"path": "pki.web", "certTypes": ["SERVER"], "allowedDomains": [domain],
+            "allowSubdomains": true, "enabled": enabled});
+        one.as_root(text, json!({ "input": rules })).await.ok();
+    };
+    let issue = async || {
+        let text = "mutation { issueCertificate(input: {role: \"pki.web\", certType: SERVER, commonName: \"a.x.example\"}) \
+            { certificate { issuerCertificate { serialNumber } } } }";
+        two.as_root(text, json!({})).await
+    };
+    let signed_by = async || {
+        let made = issue().await.ok();
+        made["issueCertificate"]["certificate"]["issuerCertificate"]["serialNumber"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    put("x.example", true).await;
+    for _ in 0..3 {
+        assert_eq!(signed_by().await, authorities[0]);
+    }
+    put("y.example", true).await;
+    let refused = issue().await;
+    assert_eq!((refused.code(), refused.field()), (Some("BAD_USER_INPUT"), Some("commonName")));
+    put("x.example", true).await;
+    assert_eq!(signed_by().await, authorities[0]);
+    put("x.example", false).await;
+    assert_eq!(issue().await.code(), Some("CONFLICT"));
+    put("x.example", true).await;
+    let default = "mutation($s: String!) { updateCertificateAuthority(input: {serialNumber: $s, isDefault: true}) \
+        { authority { isDefault } } }";
+    one.as_root(default, json!({ "s": authorities[1] })).await.ok();
+    assert_eq!(signed_by().await, authorities[1]);
+    one.as_root("mutation { deleteCertificateRole(input: {path: \"pki.web\"}) { path } }", json!({}))
+        .await
+        .ok();
+    assert_eq!(issue().await.code(), Some("NOT_FOUND"));
+    let listed = one.as_root("{ certificates(first: 50) { nodes { id } } }", json!({})).await.ok();
+    assert_eq!(
+        listed["certificates"]["nodes"].as_array().unwrap().len(),
+        2 + 5,
+        "nothing was signed in vain"
+    );
+}
+
 /// A data key made by one node opens on the other, under load on both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotated_key_reaches_the_other_node() {

@@ -1,12 +1,14 @@
 //! Making authorities. Their private keys are made here or come in once, are sealed at once, and never leave.
 
+use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::tokens;
 use super::authority_input::AuthorityInput;
 use super::issue::{insert, make, row_of};
 use super::outside::no_such_request;
-use super::plan::{MAX_TTL, path_length, profile, whole_second};
+use super::plan::MAX_TTL;
+use super::profile::{path_length, profile, whole_second};
 use super::view::CertificateView;
 use super::{about, issuers, key_record};
 use crate::crypto::x509::certificate::{Profile, Urls, new_serial, self_signed};
@@ -145,7 +147,7 @@ pub(super) async fn keep(
                 {
                     return Err(no_such_request());
                 }
-                Ok(Change::new((), event, Vec::new()))
+                Ok(Change::new((), event, vec![Effect::Issuance]))
             })
         })
         .await?;

@@ -1,5 +1,6 @@
 //! Changes of an authority: whether it is the default, and whether it signs.
 
+use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::Change;
 use super::super::tokens;
@@ -49,7 +50,7 @@ pub async fn update(ctx: &OpContext, input: &AuthorityUpdate) -> Result<Authorit
                     event.event_data = json!({
                         "serial_number": serial, "default": asked.is_default, "enabled": asked.enabled,
                     });
-                    Ok(Change::new(id, event, Vec::new()))
+                    Ok(Change::new(id, event, vec![Effect::Issuance]))
                 })
             })
             .await?;

@@ -107,7 +107,7 @@ pub async fn submit(access: &Access, planned: Planned, csr_pem: &str) -> Result<
     };
     let row = EnrollmentRow {
         id: Uuid::now_v7(),
-        role_path: role.row.path,
+        role_path: role.row.path.clone(),
         csr_pem: csr_pem.to_owned(),
         request: Json(serde_json::to_value(&asked).map_err(Error::internal)?),
         state: EnrollmentState::Pending.as_str().to_owned(),

@@ -8,7 +8,7 @@ use super::enroll::{EnrollmentView, absent, view, wanted};
 use super::issue::{insert, issued_event, issued_type, make};
 use super::issuers;
 use super::naming::parse_names;
-use super::plan::profile;
+use super::profile::profile;
 use super::roles::read_role;
 use super::view::CertificateView;
 use crate::crypto::x509::request::CertificateRequest;

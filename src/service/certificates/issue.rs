@@ -88,12 +88,6 @@ async fn issue_once(
     let access = ctx.access().await?;
     let mut planned = plan(&access, wish, None, key_type).await?;
     let warnings = std::mem::take(&mut planned.warnings);
-    if planned.role.as_ref().is_some_and(|role| role.row.requires_approval) {
-        return Err(Error::conflict(
-            "this role asks for an operator's approval, and no key waits here: send a CSR to signCertificate",
-        )
-        .into());
-    }
     let key = issuers::new_key(key_type).await?;
     let bootstrap = bootstrap_event(&access, &planned);
     let certificate = finish(&access, planned, key.public_key(), bootstrap).await?;
@@ -125,7 +119,7 @@ async fn finish(
     let Planned { signer, profile, entity_id, role, decision, .. } = planned;
     let mut row = make(&signer, &profile, key, access.now, access.caller.actor_id.clone()).await?;
     row.entity_id = entity_id;
-    row.role_path = role.map(|role| role.row.path);
+    row.role_path = role.map(|role| role.row.path.clone());
     let event = issued_event(access.granted(issued_type(profile.cert_type), &decision), &row);
     let (caller, now) = (access.caller.accessor, access.now);
     let view = CertificateView::from_row(row.clone())?;

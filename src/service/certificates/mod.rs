@@ -18,6 +18,7 @@ pub mod ocsp;
 mod outside;
 pub mod own;
 mod plan;
+mod profile;
 pub mod publish;
 mod renew;
 mod requests;
@@ -41,6 +42,7 @@ pub use plan::CertificateWish;
 pub use renew::renew;
 pub use requests::{AuthorityRequestView, authority_request, authority_requests, cancel_authority_request};
 pub use revoke::revoke;
+pub(super) use roles::RoleState;
 pub use roles::{
     CertificateRole, CertificateRoleView, delete_role, find_role, list_roles, put_role, role_by_id,
 };

@@ -84,7 +84,7 @@ async fn answer(app: &App, issuer: &str, request: &[u8]) -> Result<OcspAnswer> {
     if !asked.asked.iter().all(|one| one.is_of(&signer.issuer)) {
         return Ok(OcspAnswer::failure(Failure::Unauthorized));
     }
-    let now = super::plan::whole_second(app.clock().now())?;
+    let now = super::profile::whole_second(app.clock().now())?;
     let mut statuses = Vec::with_capacity(asked.asked.len());
     {
         let mut tx = app.read().await?;

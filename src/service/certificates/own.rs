@@ -5,7 +5,7 @@ use super::super::context::{OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
 use super::issue::{insert, issued_event, make};
-use super::plan::profile;
+use super::profile::profile;
 use super::{issuers, trust};
 use crate::crypto::x509::facts;
 use crate::crypto::x509::keys::SigningKey;

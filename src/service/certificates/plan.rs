@@ -1,22 +1,20 @@
 //! What a certificate is going to be: decided from the request, its role, its authority and the caller's policies.
 
-use super::super::App;
 use super::super::context::Access;
 use super::super::input;
 use super::super::ledger::Attempt;
 use super::super::roles::may_bind;
 use super::issuers::{self, Signer};
 use super::naming::naming;
-use super::roles::{RoleState, read_role, require_role};
-use crate::crypto::x509::certificate::{CaProfile, Profile, new_serial};
-use crate::crypto::x509::facts::MAX_CHAIN;
+use super::profile::{ca_profile, profile};
+use super::roles::{RoleState, load_role, require_role};
+use crate::crypto::x509::certificate::Profile;
 use crate::crypto::x509::request::CertificateRequest;
 use crate::error::{Error, Result};
 use crate::model::certificates::{AltName, Asked, CertType, KeyType, Subject};
 use crate::model::leases::{Cap, Granted, grant};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area, Decision, Operation};
-use chrono::{DateTime, Duration, DurationRound, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -25,8 +23,6 @@ pub const MAX_TTL: i64 = 3650 * 86400;
 /// What is issued without a role lives this long if no other time is asked for: 90 days, an authority 1825.
 const DEFAULT_TTL: i64 = 90 * 86400;
 const DEFAULT_CA_TTL: i64 = 1825 * 86400;
-/// Clocks differ: a certificate is valid from a moment ago.
-const BACKDATED: i64 = 30;
 
 /// What a caller asks for, beside the key.
 #[derive(Debug, Clone)]
@@ -48,10 +44,28 @@ pub struct Planned {
     pub signer: Arc<Signer>,
     pub profile: Profile,
     pub entity_id: Option<String>,
-    pub role: Option<RoleState>,
+    pub role: Option<Arc<RoleState>>,
     pub decision: Decision,
     /// What is granted otherwise than asked for.
     pub warnings: Vec<String>,
+}
+
+/// What suits the request, its role and its authority.
+struct Fit {
+    signer: Arc<Signer>,
+    role: Option<Arc<RoleState>>,
+    entity_id: Option<String>,
+    subject: Subject,
+    names: Vec<AltName>,
+    granted: Granted,
+}
+
+/// What a certificate is asked for with.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    wish: &'a CertificateWish,
+    csr: Option<&'a CertificateRequest>,
+    key_type: KeyType,
 }
 
 /// Decides whether and how.
@@ -66,12 +80,44 @@ pub async fn plan(
 ) -> Result<Planned, Attempt> {
     check_wish(wish, csr)?;
     let mut decision = authorise(access, wish).await?;
-    let (role, issuer) = found(access.app(), wish).await?;
+    let asking = Asking { wish, csr, key_type };
+    let fit = match remembered(access, asking).await {
+        Some(fit) => fit,
+        None => {
+            let (role, issuer) = found(access, wish).await?;
+            fit(access, asking, role, issuer).await?
+        }
+    };
+    let Fit { signer, role, entity_id, subject, names, granted } = fit;
+    let ttl = granted.seconds;
+    if let Some(path) = &wish.role {
+        decision = require_role(access, Operation::Issue, path, ttl).await?;
+    }
+    let ca = ca_profile(wish, &signer)?;
+    let profile = profile(access.now, &signer, wish.cert_type, subject, names, ttl, ca)?;
+    let warnings = granted.warning().into_iter().collect();
+    Ok(Planned { signer, profile, entity_id, role, decision, warnings })
+}
+
+/// By the role as this node remembers it. What is signed by that is put on the record, and so not if another node has changed the role
+/// meanwhile; a refusal is not recorded, so it takes another look.
+async fn remembered(access: &Access, asking: Asking<'_>) -> Option<Fit> {
+    let role = access.app().caches.certificate_role(asking.wish.role.as_ref()?)?;
+    let issuer = role.issuer().ok()?;
+    fit(access, asking, Some(role), issuer).await.ok()
+}
+
+async fn fit(access: &Access, asking: Asking<'_>, role: Option<Arc<RoleState>>, issuer: Uuid) -> Result<Fit> {
+    let Asking { wish, csr, key_type } = asking;
+    if let Some(role) = &role {
+        usable(role, csr.is_some())?;
+    }
     let signer = issuers::signer(access.app(), issuer).await?;
     let own = access.caller.own_entity_id();
-    let entity_id = entity(access, wish, role.as_ref(), own).await?;
-    let (subject, names) = naming(wish, csr, role.as_ref(), entity_id.as_deref())?;
-    if let Some(role) = &role {
+    let of_role = role.as_deref();
+    let entity_id = entity(access, wish, of_role, own).await?;
+    let (subject, names) = naming(wish, csr, of_role, entity_id.as_deref())?;
+    if let Some(role) = of_role {
         let asked = Asked {
             cert_type: wish.cert_type,
             key_type,
@@ -86,15 +132,20 @@ pub async fn plan(
             Error::bad_input(field, broken.message)
         })?;
     }
-    let granted = lifetime(access, wish, role.as_ref(), &signer)?;
-    let ttl = granted.seconds;
-    if let Some(path) = &wish.role {
-        decision = require_role(access, Operation::Issue, path, ttl).await?;
+    let granted = lifetime(access, wish, of_role, &signer)?;
+    Ok(Fit { signer, role, entity_id, subject, names, granted })
+}
+
+fn usable(role: &RoleState, has_csr: bool) -> Result<()> {
+    if !role.row.enabled {
+        return Err(Error::conflict("this certificate role is disabled and issues nothing at the moment"));
     }
-    let ca = ca_profile(wish, &signer)?;
-    let profile = profile(access.now, &signer, wish.cert_type, subject, names, ttl, ca)?;
-    let warnings = granted.warning().into_iter().collect();
-    Ok(Planned { signer, profile, entity_id, role, decision, warnings })
+    if role.row.requires_approval && !has_csr {
+        return Err(Error::conflict(
+            "this role asks for an operator's approval, and no key waits here: send a CSR to signCertificate",
+        ));
+    }
+    Ok(())
 }
 
 fn check_wish(wish: &CertificateWish, csr: Option<&CertificateRequest>) -> Result<()> {
@@ -131,17 +182,14 @@ async fn authorise(access: &Access, wish: &CertificateWish) -> Result<Decision, 
 }
 
 /// The role, and the authority that signs.
-async fn found(app: &App, wish: &CertificateWish) -> Result<(Option<RoleState>, Uuid)> {
+async fn found(access: &Access, wish: &CertificateWish) -> Result<(Option<Arc<RoleState>>, Uuid)> {
     let Some(path) = &wish.role else {
-        let issuer = issuers::choose(&mut app.read().await?, wish.issuer_serial.as_deref()).await?;
-        return Ok((None, issuer));
+        let mut tx = access.app().read().await?;
+        return Ok((None, issuers::choose(&mut tx, wish.issuer_serial.as_deref()).await?));
     };
-    let role = read_role(app, path).await?.ok_or_else(|| {
+    let role = load_role(access, path).await?.ok_or_else(|| {
         Error::not_found("there is no certificate role at this path: check it against the list of roles")
     })?;
-    if !role.row.enabled {
-        return Err(Error::conflict("this certificate role is disabled and issues nothing at the moment"));
-    }
     let issuer = role.issuer()?;
     Ok((Some(role), issuer))
 }
@@ -210,73 +258,4 @@ fn lifetime(
     });
     let caps = [(Cap::Authority, Some(left)), (Cap::Policy, by_policy)];
     Ok(grant(wish.ttl_seconds.unwrap_or(default), &caps))
-}
-
-fn ca_profile(wish: &CertificateWish, signer: &Signer) -> Result<Option<CaProfile>> {
-    if !wish.cert_type.is_ca() {
-        return Ok(None);
-    }
-    Ok(Some(CaProfile {
-        max_path_length: path_length(wish.max_path_length, signer)?,
-        ..CaProfile::default()
-    }))
-}
-
-/// How many authorities may follow below: fewer than below the one that signs.
-pub fn path_length(asked: Option<i64>, signer: &Signer) -> Result<Option<u8>> {
-    const FIELD: &str = "maxPathLength";
-    let asked = asked
-        .map(|length| {
-            u8::try_from(length).map_err(|_| Error::bad_input(FIELD, "write a whole number from 0 to 255"))
-        })
-        .transpose()?;
-    let left = signer.chain.path_length();
-    match (left, asked) {
-        (Some(..=0), _) => Err(Error::conflict("no authority may be below this one: its path length is 0")),
-        (Some(left), Some(asked)) if i64::from(asked) >= left => {
-            Err(Error::bad_input(FIELD, format!("at most {} below this authority", left - 1)))
-        }
-        (Some(left), None) => u8::try_from(left - 1).map(Some).map_err(Error::internal),
-        (_, asked) => Ok(asked),
-    }
-}
-
-/// What is signed. Everything that an authority signs comes by here: names that it or one above it may not certify are refused,
-/// since nobody would take them.
-///
-/// # Errors
-/// `BAD_USER_INPUT` at `names`, `commonName`, or a list of an authority's own constraints; `CONFLICT` for an authority too far down.
-pub fn profile(
-    now: DateTime<Utc>,
-    signer: &Signer,
-    cert_type: CertType,
-    subject: Subject,
-    names: Vec<AltName>,
-    ttl: i64,
-    ca: Option<CaProfile>,
-) -> Result<Profile> {
-    signer.chain.allow(&subject, &names, cert_type.is_ca())?;
-    if let Some(ca) = &ca {
-        signer.chain.allow_below(&ca.constraints().permitted)?;
-        // with it, and one that it signs
-        if signer.chain.height() + 2 > MAX_CHAIN {
-            return Err(Error::conflict("too many authorities are above: make it below another one"));
-        }
-    }
-    let now = whole_second(now)?;
-    Ok(Profile {
-        cert_type,
-        subject,
-        names,
-        serial: new_serial(),
-        not_before: (now - Duration::seconds(BACKDATED)).max(signer.valid_from),
-        not_after: (now + Duration::seconds(ttl)).min(signer.valid_until),
-        ca,
-        urls: signer.urls.clone(),
-    })
-}
-
-/// Certificates count whole seconds.
-pub fn whole_second(time: DateTime<Utc>) -> Result<DateTime<Utc>> {
-    time.duration_trunc(Duration::seconds(1)).map_err(Error::internal)
 }

@@ -150,7 +150,7 @@ async fn rebuild_one(ctx: &OpContext, state: &CrlState, now: DateTime<Utc>) -> R
     // an entry is still on the first list that is made after the end of its certificate (RFC 5280, 3.3)
     let until = now - Duration::seconds(app.pki.settings.crl_validity);
     entries.revoked.retain(|(end, _)| *end > until);
-    let this_update = super::plan::whole_second(now)?;
+    let this_update = super::profile::whole_second(now)?;
     let next_update = this_update + Duration::seconds(app.pki.settings.crl_validity);
     let number = state.crl_number + 1;
     let (entries, der) = sign(signer, entries, number, this_update, next_update).await?;

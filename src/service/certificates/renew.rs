@@ -7,7 +7,7 @@ use super::super::ledger::{Attempt, Change};
 use super::super::tokens;
 use super::issue::{insert, issued_event, issued_type, make};
 use super::issuers::{self, Signer};
-use super::plan::profile;
+use super::profile::profile;
 use super::roles::{RoleState, read_role, require_role};
 use super::view::CertificateView;
 use crate::crypto::x509::request::CertificateRequest;

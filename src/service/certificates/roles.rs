@@ -1,6 +1,7 @@
 //! Certificate roles: what may be issued at a path, and to whom a policy's `issue` on it is worth something.
 
 use super::super::App;
+use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::input;
 use super::super::ledger::{Attempt, Change};
@@ -21,6 +22,7 @@ use crate::storage::db::{Tx, corrupt};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::types::Json;
+use std::sync::Arc;
 use uuid::Uuid;
 
 const DEFAULT_TTL: i64 = 30 * 86400;
@@ -66,6 +68,7 @@ pub struct RoleState {
     pub rules: RoleRules,
     /// The one that it names, or the default.
     issuer: Option<Uuid>,
+    bytes: u64,
 }
 
 impl RoleState {
@@ -78,9 +81,32 @@ impl RoleState {
     }
 }
 
+impl RoleState {
+    fn new(row: CertificateRoleRow, issuer: Option<Uuid>) -> Result<Self> {
+        let rules = rules(&row)?;
+        let texts = [row.rules.0.to_string().len() * 4, row.metadata.0.to_string().len() * 4];
+        let bytes = texts.iter().sum::<usize>() + row.description.as_ref().map_or(0, String::len) + 1000;
+        Ok(Self { rules, row, issuer, bytes: bytes as u64 })
+    }
+
+    /// What it takes in memory, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 pub async fn read_role(app: &App, path: &SecretPath) -> Result<Option<RoleState>> {
     let found = store::with_issuer(app.glance().await?, path.as_str()).await?;
-    found.map(|(row, issuer)| Ok(RoleState { rules: rules(&row)?, row, issuer })).transpose()
+    found.map(|(row, issuer)| RoleState::new(row, issuer)).transpose()
+}
+
+/// The same, remembered for as long as neither a certificate role nor the default authority is changed.
+pub async fn load_role(access: &Access, path: &SecretPath) -> Result<Option<Arc<RoleState>>> {
+    let app = access.app();
+    let Some(role) = read_role(app, path).await?.map(Arc::new) else { return Ok(None) };
+    app.caches.put_certificate_role(access.generation, path, &role);
+    Ok(Some(role))
 }
 
 /// Requires a right on the path of a certificate role, for a lifetime. As with a secret a refusal says `FORBIDDEN` only to who may know
@@ -197,7 +223,7 @@ async fn keep(
                         row
                     }
                 };
-                Ok(Change::new(view(tx, row).await?, event, Vec::new()))
+                Ok(Change::new(view(tx, row).await?, event, vec![Effect::Issuance]))
             })
         })
         .await
@@ -236,7 +262,7 @@ pub async fn delete_role(ctx: &OpContext, path: &SecretPath) -> Result<()> {
                     let row =
                         row.ok_or_else(|| Error::not_found("there is no certificate role at this path"))?;
                     store::delete(tx, row.id).await?;
-                    Ok(Change::new((), event, Vec::new()))
+                    Ok(Change::new((), event, vec![Effect::Issuance]))
                 })
             })
             .await
