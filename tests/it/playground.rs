@@ -9,13 +9,20 @@ use sha2::{Digest, Sha256};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Runs a scenario of `playground/tests` with what it is told.
-async fn scenario(name: &'static str, server: &Server, mut told: Value) {
+async fn scenario(name: &'static str, server: &Server, told: Value) {
+    begin(name, server, told).await.unwrap();
+}
+
+/// The same, to go on meanwhile.
+fn begin(name: &'static str, server: &Server, mut told: Value) -> JoinHandle<()> {
     told["url"] = json!(server.address());
     told["shares"] = json!(server.shares);
     let told = told.to_string();
-    let ended = tokio::task::spawn_blocking(move || {
+    tokio::task::spawn_blocking(move || {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("playground");
         let mut child = Command::new("node")
             .arg(format!("tests/{name}.mjs"))
@@ -26,16 +33,15 @@ async fn scenario(name: &'static str, server: &Server, mut told: Value) {
             .spawn()
             .expect("node is installed: run tests/run");
         child.stdin.take().unwrap().write_all(told.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    });
-    let output = ended.await.unwrap();
-    assert!(
-        output.status.success(),
-        "{name}: {}\n{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{name}: {}\n{}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    })
 }
 
 /// A server with the Redis engine, initialised and unsealed.
@@ -147,6 +153,26 @@ async fn of_many_leases_those_that_end_next_are_shown() {
     }
     issue(&server, "prod.cache.soon", 300).await;
     scenario("leases", &server, json!({ "token": server.root, "leases": 102 })).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restarted_server_is_followed_again_once_it_is_unsealed() {
+    let mut server = server().await;
+    put_secrets(&server).await;
+    let signals = tempfile::tempdir().unwrap();
+    let told = json!({ "token": server.root, "folder": signals.path() });
+    let running = begin("restart", &server, told);
+    while !signals.path().join("followed").exists() {
+        if running.is_finished() {
+            return running.await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.kill9();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    server.launch().await;
+    std::fs::write(signals.path().join("restarted"), "").unwrap();
+    running.await.unwrap();
 }
 
 /// On a socket that the scenario plays itself.
