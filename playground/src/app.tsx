@@ -6,6 +6,7 @@ import { SecretsPanel } from './panels/secrets';
 import { SealProvider, useSeal } from './panels/use-seal';
 import { Login } from './session/login';
 import { SessionProvider, useSession } from './session/session';
+import { Boundary } from './ui/boundary';
 import { Notice } from './ui/notice';
 import { useTheme } from './ui/theme';
 import { TopBar } from './ui/top-bar';
@@ -87,7 +88,9 @@ function Pages({ theme }: { theme: 'light' | 'dark' }) {
         )}
         {/* what was written in the explorer stays there while a panel is looked at */}
         <div className="explorer" hidden={page !== 'explorer'}>
-          <Suspense fallback={<p className="faint">Loading the editor…</p>}><Explorer theme={theme} /></Suspense>
+          <Boundary name="The editor">
+            <Suspense fallback={<p className="faint">Loading the editor…</p>}><Explorer theme={theme} /></Suspense>
+          </Boundary>
         </div>
         {page === 'overview' && <div className="overview"><div><SealPanel /><SecretsPanel /></div><div><LeasesPanel /><AuditPanel /></div></div>}
         {page === 'seal' && <SealPanel />}

@@ -1,5 +1,5 @@
 // The server is killed while its panels are followed, comes back sealed, and is unsealed by somebody else: the panels say so at each
-// step, and go on by themselves.
+// step, and go on by themselves. Afterwards the editor's files cannot be had: the rest of the page is there all the same.
 import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,8 @@ const REFUSED = /server is sealed/i;
 
 await scenario(async (page) => {
   await logIn(page);
+  // all of the page is loaded
+  await page.locator('.monaco-editor').first().waitFor();
   await open(page, 'Overview');
   await until('all four follow', async () => (await page.getByText('Live', { exact: true }).count()) === 4);
   writeFileSync(join(given.folder, 'followed'), '');
@@ -30,4 +32,15 @@ await scenario(async (page) => {
   await until('no panel says so any more', async () => (await page.getByText(REFUSED).count()) === 0);
   await until('all four follow again', async () => (await page.getByText('Live', { exact: true }).count()) === 4);
   await panel(page, 'Secrets').getByText('prod.app.redis_url', { exact: false }).first().waitFor();
-}, { breaks: true });
+
+  await page.route('**/assets/explorer-*', (route) => route.abort());
+  await page.reload();
+  await open(page, 'Explorer');
+  await page.getByText('The editor could not be loaded.').waitFor();
+  await open(page, 'Overview');
+  await panel(page, 'Secrets').getByText('Live', { exact: true }).waitFor();
+  await page.unroute('**/assets/explorer-*');
+  await open(page, 'Explorer');
+  await page.getByRole('button', { name: 'Load the page again' }).click();
+  await page.locator('.monaco-editor').first().waitFor();
+}, { breaks: /^WebSocket connection to|dynamically imported module/ });

@@ -6,11 +6,12 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Selection, SelectionSet};
 
 /// The root fields of the schema, in order; then what is not one of them.
-pub const OPERATIONS: [&str; 94] = [
+pub const OPERATIONS: [&str; 95] = [
     "approveEnrollment",
     "auditCheckpoint",
     "auditEventAdded",
     "auditEvents",
+    "authorities",
     "bindSecretAccount",
     "cancelIntermediateCaRequest",
     "cancelRekey",

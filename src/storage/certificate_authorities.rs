@@ -3,9 +3,10 @@
 
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, change, exec, on};
-use crate::storage::select::changed_one;
+use crate::storage::page::Page;
+use crate::storage::select::{Select, bind_all, changed_one, key};
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 /// What a certificate has beside its row in `certificates`.
@@ -63,6 +64,22 @@ pub async fn default(tx: &mut Tx) -> Result<Option<AuthorityRow>> {
 /// Every one, oldest first; 1,000 at most.
 pub async fn all(tx: &mut Tx) -> Result<Vec<AuthorityRow>> {
     on!(tx, c => sqlx::query_as(select!(" ORDER BY id LIMIT 1000")).fetch_all(c))
+}
+
+/// A page of them, oldest first; the page's keys are ids as texts.
+///
+/// # Errors
+/// `BAD_USER_INPUT` at `after` or `before` for a key that is no id.
+pub async fn list(tx: &mut Tx, page: &Page) -> Result<Vec<AuthorityRow>> {
+    let mut select = Select::new(select!(""));
+    select.page_by_id(page, &key!("id"))?;
+    let Select { text, args, .. } = select;
+    let mut rows: Vec<AuthorityRow> =
+        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    if page.backward {
+        rows.reverse();
+    }
+    Ok(rows)
 }
 
 /// An authority's certificate.

@@ -85,11 +85,11 @@ pub async fn by_id(tx: &mut Tx, id: Uuid) -> Result<Option<CertificateRow>> {
     on!(tx, c => sqlx::query_as(select!(" WHERE id = $1")).bind(id).fetch_optional(c))
 }
 
-/// Those of authorities, oldest first; 1,000 at most.
-pub async fn of_authorities(tx: &mut Tx) -> Result<Vec<CertificateRow>> {
+/// Those of the authorities from one id to another, in their order; 1,000 at most.
+pub async fn of_authorities(tx: &mut Tx, from: Uuid, to: Uuid) -> Result<Vec<CertificateRow>> {
     on!(tx, c => sqlx::query_as(select!(
-        " WHERE id IN (SELECT id FROM certificate_authorities ORDER BY id LIMIT 1000) ORDER BY id"
-    )).fetch_all(c))
+        " WHERE id IN (SELECT id FROM certificate_authorities WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT 1000) ORDER BY id"
+    )).bind(from).bind(to).fetch_all(c))
 }
 
 /// By the SHA-256 of the DER, lower-case hex.

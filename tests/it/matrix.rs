@@ -189,6 +189,7 @@ impl Scene {
             ("/signCertificate/enrollment/enrollmentId", "enrollment"),
             ("/signCertificate/enrollment/id", "enrollment_node"),
             ("/putCertificateRole/role/id", "certificate_role_node"),
+            ("/authorities/nodes/0/id", "authority_node"),
         ] {
             if let Some(value) = reply.data.pointer(pointer).and_then(Value::as_str) {
                 self.names.insert(name.to_owned(), value.to_owned());

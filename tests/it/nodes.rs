@@ -122,7 +122,7 @@ async fn a_changed_certificate_role_holds_on_the_other_node_at_once() {
     }
     put("y.example", true).await;
     let refused = issue().await;
-    assert_eq!((refused.code(), refused.field()), (Some("BAD_USER_INPUT"), Some("commonName")));
+    assert_eq!((refused.code(), refused.field()), (Some("BAD_USER_INPUT"), Some("input.commonName")));
     put("x.example", true).await;
     assert_eq!(signed_by().await, authorities[0]);
     put("x.example", false).await;

@@ -42,7 +42,6 @@ const rules = {
           'RekeyStatus',
           'SealStatus',
           // parts of something that has an id
-          'CertificateAuthority',
           'EngineDrift',
           'EngineHealth',
           'SecretAccount',

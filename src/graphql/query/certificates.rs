@@ -42,9 +42,23 @@ impl CertificateQuery {
             .into())
     }
 
+    /// The authorities whose keys are kept here, oldest first. Their certificates are no secret.
+    async fn authorities(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to return from the start, 1 to 100.", default = 50)] first: Option<i32>,
+        #[graphql(desc = "Continue after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many to return from the end, 1 to 100, instead of `first`.")] last: Option<i32>,
+        #[graphql(desc = "Stop before this cursor.")] before: Option<String>,
+    ) -> Result<Page<CertificateAuthority>> {
+        let page = either_way(ctx, first, after, last, before);
+        Ok(certificates::authorities(op(ctx)?, &page).await?.into())
+    }
+
     /// The authorities whose keys are kept here, oldest first; at most 1000. Their certificates are no secret.
+    #[graphql(deprecation = "Use `authorities`, which has pages.")]
     async fn certificate_authorities(&self, ctx: &Context<'_>) -> Result<Vec<CertificateAuthority>> {
-        Ok(certificates::authorities(op(ctx)?).await?.into_iter().map(Into::into).collect())
+        Ok(certificates::all_authorities(op(ctx)?).await?.into_iter().map(Into::into).collect())
     }
 
     /// The authorities that `requestIntermediateCa` has made a key for and that wait for their certificates, oldest first. Needs

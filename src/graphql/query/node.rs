@@ -34,6 +34,9 @@ impl NodeQuery {
             NodeId::Certificate(uuid) => {
                 certificates::by_id(op, uuid).await?.map(|view| Node::Certificate(view.into()))
             }
+            NodeId::CertificateAuthority(uuid) => {
+                certificates::authority(op, uuid).await?.map(|view| Node::CertificateAuthority(view.into()))
+            }
             NodeId::CertificateRole(uuid) => {
                 certificates::role_by_id(op, uuid).await?.map(|view| Node::CertificateRole(view.into()))
             }

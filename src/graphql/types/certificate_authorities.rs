@@ -17,6 +17,11 @@ impl From<AuthorityView> for CertificateAuthority {
 /// An authority whose key is kept here. What it publishes is at `/v1/pki/SERIAL/ca.pem`, `/crl` and `/ocsp`.
 #[Object]
 impl CertificateAuthority {
+    /// The id among all nodes: `certificate_authority:` and a UUID.
+    pub async fn id(&self) -> ID {
+        NodeId::CertificateAuthority(self.0.certificate.id).to_string().into()
+    }
+
     /// Its certificate.
     async fn certificate(&self) -> Certificate {
         self.0.certificate.clone().into()

@@ -31,6 +31,7 @@ pub enum Node {
     Engine(engines::Engine),
     Lease(leases::Lease),
     Certificate(certificates::Certificate),
+    CertificateAuthority(certificate_authorities::CertificateAuthority),
     CertificateRole(certificate_roles::CertificateRole),
     Enrollment(enrollments::Enrollment),
     IntermediateCaRequest(certificate_authorities::IntermediateCaRequest),

@@ -1,7 +1,9 @@
 //! Authorities as clients see them, and what is above a certificate.
 
 use super::super::App;
-use super::super::context::{OpContext, settle};
+use super::super::context::{Access, OpContext, settle};
+use super::super::ledger::Attempt;
+use super::super::paging::{Connection, Cursor, PageRequest};
 use super::view::CertificateView;
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
@@ -9,6 +11,7 @@ use crate::storage::certificate_authorities as store;
 use crate::storage::certificate_authorities::AuthorityRow;
 use crate::storage::certificates as certificate_store;
 use crate::storage::certificates::CertificateRow;
+use crate::storage::db::Tx;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::collections::HashMap;
@@ -64,25 +67,63 @@ pub async fn chain_above(ctx: &OpContext, view: &CertificateView) -> Result<Stri
     })
 }
 
-/// All authorities, oldest first: their certificates are public to all who have a token.
+/// Authorities, oldest first: their certificates are public to all who have a token.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`, `SEALED`, `UNAVAILABLE`.
-pub async fn authorities(ctx: &OpContext) -> Result<Vec<AuthorityView>> {
+/// `BAD_USER_INPUT` at the paging arguments, `UNAUTHENTICATED`, `SEALED`, `UNAVAILABLE`.
+pub async fn authorities(ctx: &OpContext, page: &PageRequest) -> Result<Connection<AuthorityView>> {
     settle!(async {
         let access = ctx.access().await?;
-        let mut event = access.event(EventType::CertificateListed);
-        event.event_data = json!({ "authorities": true });
-        access.record(vec![event]).await?;
+        let window = page.window()?;
+        record_listing(&access).await?;
+        let mut tx = access.app().read().await?;
+        let rows = store::list(&mut tx, &window.page()?).await?;
+        let views = with_certificates(&mut tx, rows).await?;
+        Ok(window.connection(views, |view| Cursor::text(view.certificate.id.to_string()), |view| view))
+    })
+}
+
+/// All of them.
+///
+/// # Errors
+/// As [`authorities`].
+pub async fn all_authorities(ctx: &OpContext) -> Result<Vec<AuthorityView>> {
+    settle!(async {
+        let access = ctx.access().await?;
+        record_listing(&access).await?;
         let mut tx = access.app().read().await?;
         let rows = store::all(&mut tx).await?;
-        let certificates = certificate_store::of_authorities(&mut tx).await?;
-        let mut certificates: HashMap<Uuid, CertificateRow> =
-            certificates.into_iter().map(|row| (row.id, row)).collect();
-        let both = |row: AuthorityRow| certificates.remove(&row.id).map(|certificate| (row, certificate));
-        let pairs = rows.into_iter().filter_map(both);
-        Ok(pairs.map(|(row, certificate)| AuthorityView::of(row, certificate)).collect::<Result<_>>()?)
+        Ok(with_certificates(&mut tx, rows).await?)
     })
+}
+
+/// One, by its id.
+///
+/// # Errors
+/// As [`authorities`].
+pub async fn authority(ctx: &OpContext, id: Uuid) -> Result<Option<AuthorityView>> {
+    settle!(async {
+        let access = ctx.access().await?;
+        record_listing(&access).await?;
+        Ok(found(access.app(), id).await?)
+    })
+}
+
+async fn record_listing(access: &Access) -> Result<(), Attempt> {
+    let mut event = access.event(EventType::CertificateListed);
+    event.event_data = json!({ "authorities": true });
+    access.record(vec![event]).await
+}
+
+/// In the order of the rows.
+async fn with_certificates(tx: &mut Tx, rows: Vec<AuthorityRow>) -> Result<Vec<AuthorityView>> {
+    let (Some(oldest), Some(newest)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
+    let certificates = certificate_store::of_authorities(tx, oldest.id, newest.id).await?;
+    let mut certificates: HashMap<Uuid, CertificateRow> =
+        certificates.into_iter().map(|row| (row.id, row)).collect();
+    let both = |row: AuthorityRow| certificates.remove(&row.id).map(|certificate| (row, certificate));
+    let pairs = rows.into_iter().filter_map(both);
+    pairs.map(|(row, certificate)| AuthorityView::of(row, certificate)).collect()
 }
 
 /// The state of an authority, for a certificate that was shown; `None` if it is no authority's.

@@ -31,7 +31,9 @@ mod view;
 pub use authorities::{create_intermediate, create_root};
 pub use authority_input::{AuthorityInput, ImportInput};
 pub use authority_update::{AuthorityUpdate, update};
-pub use authority_views::{AuthorityView, authorities, authority_of, chain_above};
+pub use authority_views::{
+    AuthorityView, all_authorities, authorities, authority, authority_of, chain_above,
+};
 pub use enroll::{EnrollmentView, enrollment, enrollments};
 pub use enroll_decide::{approve, deny};
 pub use issue::{Issued, IssuedWithKey, issue, sign};

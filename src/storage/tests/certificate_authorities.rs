@@ -65,6 +65,16 @@ async fn round_trip(db: Db) -> Result<()> {
     assert_eq!(authorities::by_id(&mut tx, Uuid::nil()).await?, None);
     assert_eq!(authorities::default(&mut tx).await?, Some(full.clone()));
     assert_eq!(authorities::all(&mut tx).await?, [row(bare), full.clone()]);
+    let page = async |tx: &mut Tx, after: Option<Uuid>, backward| {
+        let page = Page { limit: 1, after: after.map(|id| id.to_string()), backward, ..Page::default() };
+        authorities::list(tx, &page).await
+    };
+    assert_eq!(page(&mut tx, None, false).await?, [row(bare)]);
+    assert_eq!(page(&mut tx, Some(bare), false).await?, std::slice::from_ref(&full));
+    assert_eq!(page(&mut tx, None, true).await?, std::slice::from_ref(&full));
+    let of = certificates::of_authorities(&mut tx, bare, full.id).await?;
+    assert_eq!(of.iter().map(|row| row.id).collect::<Vec<_>>(), [bare, full.id]);
+    assert_eq!(certificates::of_authorities(&mut tx, bare, bare).await?.len(), 1);
     let again = authorities::insert(&mut tx, &full).await.unwrap_err();
     assert_eq!(again.code(), ErrorCode::Conflict);
 

@@ -10,6 +10,7 @@ both_stores!(
     rotation,
     from_outside,
     requests_of_authorities,
+    listed,
     same_serial_numbers,
     statuses,
     sealed,
@@ -107,6 +108,45 @@ async fn rotation(store: Store) {
             .code()
             .is_some()
     );
+}
+
+/// Authorities page by page in both directions, and each by its id.
+async fn listed(store: Store) {
+    let scene = Scene::plain(store).await;
+    for name in ["One", "Two", "Three", "Four"] {
+        scene.new_root(json!({ "commonName": name }), "made").await;
+    }
+    let selection = "{ pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor node { id isDefault certificate { subject } } } }";
+    let forward = format!("query($c: String) {{ authorities(first: 2, after: $c) {selection} }}");
+    let backward = format!("query($c: String) {{ authorities(last: 2, before: $c) {selection} }}");
+    let all = scene.server.as_root("{ certificateAuthorities { id } }", json!({})).await.ok();
+    let all: Vec<_> =
+        all["certificateAuthorities"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    assert_eq!(all.len(), 5, "those and the scene's own");
+    for (query, more, edge) in
+        [(&forward, "hasNextPage", "endCursor"), (&backward, "hasPreviousPage", "startCursor")]
+    {
+        let (mut found, mut pages, mut cursor) = (Vec::new(), 0, Value::Null);
+        loop {
+            let page = scene.server.as_root(query, json!({ "c": cursor })).await.ok()["authorities"].clone();
+            let edges = page["edges"].as_array().unwrap().clone();
+            let at = if more == "hasNextPage" { found.len() } else { 0 };
+            found.splice(at..at, edges.iter().map(|edge| edge["node"]["id"].clone()));
+            pages += 1;
+            if page["pageInfo"][more] == json!(false) {
+                break;
+            }
+            cursor = page["pageInfo"][edge].clone();
+        }
+        assert_eq!((pages, &found), (3, &all));
+    }
+    let node = "query($id: ID!) { node(id: $id) { id ... on CertificateAuthority { isDefault certificate { subject } } } }";
+    let one = scene.server.as_root(node, json!({ "id": all[2] })).await.ok();
+    assert_eq!(one["node"], json!({ "id": all[2], "isDefault": false, "certificate": { "subject": "CN=Two" } }));
+    let leaf = json!({ "id": "certificate_authority:0190163d-8694-739b-aea5-966c26f8ad91" });
+    assert!(scene.server.as_root(node, leaf).await.ok()["node"].is_null());
+    let wrong = scene.server.as_root(&forward, json!({ "c": "x" })).await;
+    assert_eq!((wrong.code(), wrong.field()), (Some("BAD_USER_INPUT"), Some("after")));
 }
 
 /// What waits for an outside signature can be found again, page by page, and given up.
