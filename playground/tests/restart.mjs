@@ -35,6 +35,7 @@ await scenario(async (page) => {
 
   await page.route('**/assets/explorer-*', (route) => route.abort());
   await page.reload();
+  await logIn(page);
   await open(page, 'Explorer');
   await page.getByText('The editor could not be loaded.').waitFor();
   await open(page, 'Overview');
@@ -42,5 +43,6 @@ await scenario(async (page) => {
   await page.unroute('**/assets/explorer-*');
   await open(page, 'Explorer');
   await page.getByRole('button', { name: 'Load the page again' }).click();
+  await logIn(page);
   await page.locator('.monaco-editor').first().waitFor();
 }, { breaks: /^WebSocket connection to|dynamically imported module/ });

@@ -19,8 +19,9 @@ const DEFAULT_PAGE: u64 = 50;
 /// The service refuses larger pages with a better sentence than the guard could.
 const LARGEST_PAGE: u64 = 100;
 /// Fields that are connections even when they are asked for without `first` and `last`.
-const CONNECTIONS: [&str; 13] = [
+const CONNECTIONS: [&str; 14] = [
     "auditEvents",
+    "authorities",
     "certificateRoles",
     "certificates",
     "engines",
