@@ -41,7 +41,7 @@ script list '{"query":"{ secrets(first: 50) { nodes { path version } } auditEven
 (cd tests/node && exec node --input-type=module -e '
   import { createClient } from "graphql-ws";
   import WebSocket from "ws";
-  const client = createClient({ url: process.argv[1], webSocketImpl: WebSocket, connectionParams: { token: process.argv[2] } });
+  const client = createClient({ url: process.argv[1], webSocketImpl: WebSocket, connectionParams: { Authorization: `Bearer ${process.argv[2]}` } });
   for await (const _ of client.iterate({ query: "subscription { auditEventAdded { cursor } }" })) {}
 ' "ws://$address/graphql" "$SECRETHUB_TOKEN") >/dev/null 2>"$work/socket.err" &
 servers+=("$!")
@@ -50,12 +50,13 @@ follower=$!
 printf '%-8s %12s %8s %10s\n' minute requests failed 'MiB (RSS)'
 printf '%-8s %12s %8s %10s\n' 0 0 0 "$(resident "$server")"
 requests=0 failed=0
+follows() { kill -0 "$follower" 2>/dev/null || { echo "$bench: the socket ended: $(cat "$work/socket.err")" >&2; exit 1; }; }
 for minute in $(seq "$minutes"); do
   for kind in write read login certificate list read; do
     result=$(wrk_run 16 10 "$work/$kind.lua" "http://$address/graphql")
     requests=$((requests + $(awk '{printf "%d", $1 * 10}' <<<"$result")))
     failed=$((failed + $(awk '{print $4}' <<<"$result")))
   done
+  follows
   printf '%-8s %12s %8s %10s\n' "$minute" "$requests" "$failed" "$(resident "$server")"
 done
-kill -0 "$follower" 2>/dev/null || { echo "$bench: the socket ended: $(cat "$work/socket.err")" >&2; exit 1; }

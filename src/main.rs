@@ -7,5 +7,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // In the background the kernel makes huge pages of what is touched here and there, and resident memory grows for hours with nothing
+    // allocated. Where it does not take this (a container's seccomp may forbid it), that is all that happens.
+    let _ = nix::sys::prctl::set_thp_disable(true);
     secrethub::cli::run()
 }
