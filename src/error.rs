@@ -89,6 +89,7 @@ struct Inner {
     message: Cow<'static, str>,
     field: Option<Cow<'static, str>>,
     retry_after_seconds: Option<u64>,
+    places: Vec<(usize, usize)>,
     context: Option<Context>,
 }
 
@@ -102,6 +103,7 @@ impl Error {
             message: message.into(),
             field: None,
             retry_after_seconds: None,
+            places: Vec::new(),
             context: None,
         }))
     }
@@ -177,6 +179,13 @@ impl Error {
         self
     }
 
+    /// Where in the text of the request it is: lines and columns, both from 1.
+    #[must_use]
+    pub fn at_places(mut self, places: Vec<(usize, usize)>) -> Self {
+        self.0.places = places;
+        self
+    }
+
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.0.code
@@ -191,6 +200,11 @@ impl Error {
     #[must_use]
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
+    }
+
+    #[must_use]
+    pub fn places(&self) -> &[(usize, usize)] {
+        &self.0.places
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use super::guard::{OperationMeasure, PageSize, QueryLimits, measure_document, measure_operation, scan};
 use super::persisted::Persisted;
-use super::{literals, presence, roots, variable_types};
+use super::{literals, presence, roots, validation, variable_types};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::meter::Lookups;
 use async_graphql::Variables;
@@ -26,7 +26,7 @@ pub struct Document {
 
 impl Document {
     /// # Errors
-    /// `BAD_USER_INPUT` for a syntax error, `QUERY_TOO_COMPLEX` over a limit.
+    /// `BAD_USER_INPUT` for a syntax error or a document that is not valid, `QUERY_TOO_COMPLEX` over a limit.
     pub(super) fn parse(text: &str, limits: &QueryLimits, page_size: PageSize) -> Result<Self> {
         scan(text, limits)?;
         let mut parsed = parse_query(text).map_err(|error| syntax_error(&error))?;
@@ -34,6 +34,7 @@ impl Document {
         variable_types::check(&parsed)?;
         let operations = measure_document(&parsed, &Variables::default(), page_size)?;
         limits.check_document(&operations)?;
+        validation::check(&parsed)?;
         presence::mark(&mut parsed);
         Ok(Self { parsed, operations, bytes: text.len(), registered: AtomicBool::new(false) })
     }
@@ -217,11 +218,13 @@ fn syntax_error(error: &parser::Error) -> Error {
         }
         _ => text.trim_end_matches('.'),
     };
-    let message = match error.positions().next() {
+    let at = error.positions().next();
+    let message = match at {
         Some(at) => format!("syntax error at line {}, column {}: {reason}", at.line, at.column),
         None => format!("syntax error: {reason}"),
     };
     Error::new(ErrorCode::BadUserInput, message)
+        .at_places(at.map(|at| (at.line, at.column)).into_iter().collect())
 }
 
 #[cfg(test)]
@@ -250,8 +253,8 @@ mod tests {
         assert!(!message.contains("s3cret"), "{message}");
         for text in [
             "mutation { unseal(input: {share: \"s3cret\"}) { x } }",
-            "mutation { putSecret(input: {path: $p, data: 123456}) { x } }",
-            "query A { a } mutation B { putSecret(input: {path: $p, data: {pin: $pin}}) { x } }",
+            "mutation ($p: SecretPath!) { putSecret(input: {path: $p, data: 123456}) { x } }",
+            "query A { a } mutation B($p: SecretPath!, $n: Int) { putSecret(input: {path: $p, data: {pin: $n}}) { x } }",
         ] {
             assert!(
                 cache.prepare(&Asked::text(text), text.starts_with('q').then_some("B"), &none).is_ok(),

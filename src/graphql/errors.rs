@@ -4,7 +4,7 @@
 mod field;
 
 use crate::error::{Error, ErrorCode};
-use async_graphql::{ErrorExtensionValues, ServerError, Value};
+use async_graphql::{ErrorExtensionValues, Pos, ServerError, Value};
 
 /// When to come back, in seconds.
 const RETRY_AFTER: &str = "retryAfterSeconds";
@@ -53,6 +53,7 @@ pub fn sanitize(error: &mut ServerError, request_id: &str) {
 #[must_use]
 pub fn server_error(error: &Error, request_id: &str) -> ServerError {
     let mut out = ServerError::new(error.message(), None);
+    out.locations = error.places().iter().map(|&(line, column)| Pos { line, column }).collect();
     out.extensions = Some(extensions(error, request_id));
     out
 }

@@ -18,6 +18,7 @@ mod presence;
 pub mod result;
 mod roots;
 pub mod scalars;
+mod validation;
 mod variable_types;
 pub mod variables;
 

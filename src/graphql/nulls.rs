@@ -5,30 +5,10 @@
 //! may be ("Handling Execution Errors"). Typed clients rely on that, so the answer is mended here; an answer without
 //! errors costs nothing.
 
-use super::definitions::{chosen, defined_types};
+use super::definitions::{chosen, composite, innermost, root};
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, OperationType, Selection, SelectionSet, Type, TypeKind,
-};
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Selection, SelectionSet, Type};
 use async_graphql::{Name, PathSegment, Positioned, Response, Value};
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
-/// Of every type the types of its fields.
-static FIELDS: LazyLock<HashMap<&str, HashMap<&str, &Type>>> = LazyLock::new(|| {
-    defined_types()
-        .iter()
-        .filter_map(|definition| {
-            let fields = match &definition.kind {
-                TypeKind::Object(object) => &object.fields,
-                TypeKind::Interface(interface) => &interface.fields,
-                _ => return None,
-            };
-            let fields = fields.iter().map(|field| (field.node.name.node.as_str(), &field.node.ty.node));
-            Some((definition.name.node.as_str(), fields.collect()))
-        })
-        .collect()
-});
 
 /// Puts nulls where the errors of `response` say that fields failed. `operation` names the operation that ran.
 pub fn complete(document: &ExecutableDocument, operation: Option<&str>, response: &mut Response) {
@@ -36,11 +16,7 @@ pub fn complete(document: &ExecutableDocument, operation: Option<&str>, response
         return;
     }
     let Some(operation) = chosen(document, operation) else { return };
-    let root = match operation.ty {
-        OperationType::Query => "Query",
-        OperationType::Mutation => "Mutation",
-        OperationType::Subscription => "Subscription",
-    };
+    let root = root(operation.ty);
     let mut spreading = Vec::new();
     for error in &response.errors {
         match nullable_steps(document, root, &operation.selection_set.node, &error.path) {
@@ -83,7 +59,7 @@ fn nullable_steps(
                     collect(document, parent, set, key, &mut found, &mut below);
                 }
                 let kind = found?;
-                let name = named(kind);
+                let name = innermost(kind);
                 sets = below.into_iter().map(|set| (name, set)).collect();
                 kind
             }
@@ -106,9 +82,8 @@ fn collect<'a>(
     for item in &set.items {
         match &item.node {
             Selection::Field(field) if field.node.response_key().node == key => {
-                let kind =
-                    FIELDS.get(parent).and_then(|fields| fields.get(field.node.name.node.as_str()).copied());
-                *found = found.or(kind);
+                let defined = composite(parent).and_then(|parent| parent.field(&field.node.name.node));
+                *found = found.or(defined.map(|field| field.kind));
                 below.push(&field.node.selection_set.node);
             }
             Selection::Field(_) => {}
@@ -128,13 +103,6 @@ fn collect<'a>(
 
 fn condition(condition: &Positioned<async_graphql::parser::types::TypeCondition>) -> &str {
     condition.node.on.node.as_str()
-}
-
-fn named(kind: &Type) -> &str {
-    match &kind.base {
-        BaseType::Named(name) => name.as_str(),
-        BaseType::List(item) => named(item),
-    }
 }
 
 fn find<'a>(data: &'a mut Value, path: &[PathSegment]) -> Option<&'a mut Value> {

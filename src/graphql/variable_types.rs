@@ -1,18 +1,9 @@
 //! The types of a document's variables. async-graphql 7.2.1 panics in its validation at the default value of a variable whose type is
 //! a list of what the schema does not know, so such a document is refused before.
 
-use super::definitions::defined_types;
+use super::definitions::{innermost, named};
 use crate::error::{Error, ErrorCode, Result};
-use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
-use std::collections::HashSet;
-use std::sync::LazyLock;
-
-const BUILT_IN: [&str; 5] = ["Boolean", "Float", "ID", "Int", "String"];
-
-/// The names of all types.
-static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| {
-    defined_types().iter().map(|definition| definition.name.node.as_str()).chain(BUILT_IN).collect()
-});
+use async_graphql::parser::types::{BaseType, ExecutableDocument};
 
 /// # Errors
 /// `BAD_USER_INPUT` for a variable with a default value whose type is a list of an unknown type.
@@ -22,21 +13,11 @@ pub fn check(document: &ExecutableDocument) -> Result<()> {
     for definition in definitions.filter(|definition| definition.node.default_value.is_some()) {
         let declared = &definition.node.var_type.node;
         let name = innermost(declared);
-        if matches!(declared.base, BaseType::List(_)) && !KNOWN.contains(name) {
+        if matches!(declared.base, BaseType::List(_)) && named(name).is_none() {
             return Err(Error::new(ErrorCode::BadUserInput, format!("Unknown type \"{name}\"")));
         }
     }
     Ok(())
-}
-
-fn innermost(declared: &Type) -> &str {
-    let mut declared = declared;
-    loop {
-        match &declared.base {
-            BaseType::Named(name) => return name.as_str(),
-            BaseType::List(element) => declared = element,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -45,3 +45,8 @@ async fn graphql_ws_client_over_tls() {
 async fn graphql_sse_client() {
     run("sse.mjs", &Server::dev(Store::Sqlite).await).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_are_judged_as_graphql_js_judges_them() {
+    run("validate.mjs", &Server::dev(Store::Sqlite).await).await;
+}

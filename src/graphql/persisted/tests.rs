@@ -93,7 +93,7 @@ async fn a_document_that_is_not_good_is_named() {
     for (text, words) in [
         ("{ me { displayName }", "syntax error"),
         ("{ me { nothingLikeIt } }", "nothingLikeIt"),
-        ("query A($x: Int) { me { displayName } } query B { nowhere }", "nowhere"),
+        ("query A { me { displayName } } query B { nowhere }", "nowhere"),
         ("{ me { displayName } } fragment F on Query { me { displayName } }", "F"),
         ("mutation { putSecret(input: {path: \"a\"}) { secret { path } } }", "is required"),
         (deep.as_str(), "nested fields"),

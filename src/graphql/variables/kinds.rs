@@ -1,24 +1,9 @@
 //! Whether a value is of its variable's type, as far as async-graphql's validation does not see to it: it takes anything for an input
 //! object, and any whole number for an `Int`, and fails at both while others of the request have run.
 
-use super::super::definitions::defined_types;
+use super::super::definitions::{Inputs, input};
 use async_graphql::Value;
-use async_graphql::parser::types::{BaseType, Type, TypeKind};
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
-/// Of every input object the types of its fields.
-static OBJECTS: LazyLock<HashMap<&str, HashMap<&str, &Type>>> = LazyLock::new(|| {
-    defined_types()
-        .iter()
-        .filter_map(|definition| {
-            let TypeKind::InputObject(object) = &definition.kind else { return None };
-            let fields =
-                object.fields.iter().map(|field| (field.node.name.node.as_str(), &field.node.ty.node));
-            Some((definition.name.node.as_str(), fields.collect()))
-        })
-        .collect()
-});
+use async_graphql::parser::types::{BaseType, Type};
 
 /// A value that is not what it should be.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,17 +48,15 @@ pub fn check(value: &Value, kind: &Type) -> Result<(), Mismatch> {
                 _ => Err(Mismatch::new("a whole number of 32 bits")),
             }
         }
-        (BaseType::Named(name), value) => {
-            OBJECTS.get(name.as_str()).map_or(Ok(()), |fields| object(value, fields))
-        }
+        (BaseType::Named(name), value) => input(name).map_or(Ok(()), |input| object(value, &input.fields)),
     }
 }
 
-fn object(value: &Value, fields: &HashMap<&str, &Type>) -> Result<(), Mismatch> {
+fn object(value: &Value, fields: &Inputs) -> Result<(), Mismatch> {
     let Value::Object(given) = value else { return Err(Mismatch::new("an object")) };
     for (name, value) in given {
-        if let Some(kind) = fields.get(name.as_str()) {
-            check(value, kind).map_err(|mismatch| mismatch.below(&format!(".{name}")))?;
+        if let Some(field) = fields.get(name.as_str()) {
+            check(value, &field.ty.node).map_err(|mismatch| mismatch.below(&format!(".{name}")))?;
         }
     }
     Ok(())
