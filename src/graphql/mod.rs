@@ -32,6 +32,8 @@ mod deprecation_tests;
 #[cfg(test)]
 mod flow_tests;
 #[cfg(test)]
+mod introspection_tests;
+#[cfg(test)]
 mod schema_tests;
 
 use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};

@@ -41,4 +41,6 @@ fn refusal(message: String, at: impl IntoIterator<Item = Pos>) -> Error {
 }
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;
