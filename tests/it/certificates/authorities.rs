@@ -142,7 +142,10 @@ async fn listed(store: Store) {
     }
     let node = "query($id: ID!) { node(id: $id) { id ... on CertificateAuthority { isDefault certificate { subject } } } }";
     let one = scene.server.as_root(node, json!({ "id": all[3] })).await.ok();
-    assert_eq!(one["node"], json!({ "id": all[3], "isDefault": false, "certificate": { "subject": "CN=Two" } }));
+    assert_eq!(
+        one["node"],
+        json!({ "id": all[3], "isDefault": false, "certificate": { "subject": "CN=Two" } })
+    );
     let leaf = json!({ "id": "certificate_authority:0190163d-8694-739b-aea5-966c26f8ad91" });
     assert!(scene.server.as_root(node, leaf).await.ok()["node"].is_null());
     let wrong = scene.server.as_root(&forward, json!({ "c": "x" })).await;

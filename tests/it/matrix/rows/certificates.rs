@@ -125,7 +125,10 @@ fn queries() -> Vec<Row> {
         any("Query.certificate", "{ certificate(serialNumber: \"<ca>\") { subject } }"),
         row("Query.certificates", "{ certificates { nodes { subject } } }", mine, Want::Empty),
         any("Query.authorities", "{ authorities { nodes { id isDefault } } }"),
-        any("Query.node", "{ node(id: \"<authority_node>\") { id ... on CertificateAuthority { isDefault } } }"),
+        any(
+            "Query.node",
+            "{ node(id: \"<authority_node>\") { id ... on CertificateAuthority { isDefault } } }",
+        ),
         any("Query.certificateAuthorities", "{ certificateAuthorities { isDefault } }"),
         Row { lister: Some(Want::Ok), ..row("Query.certificateRole", role, Operation("issue"), Want::Null) },
         row("Query.certificateRole", role, mine, Want::Null),
