@@ -154,6 +154,7 @@ async function brokenConnection(page) {
   const before = wire.started.length;
   const { after } = follows('auditEventAdded').variables;
   assert.equal(typeof after, 'string', 'it begins after the end of the log as it was');
+  const release = hold((name) => name === 'Seal');
   breakOff();
   await until('all four follow again', () => wire.started.length >= before + 4);
   assert.equal(follows('secretChanged').variables.after, 's1');
@@ -161,7 +162,14 @@ async function brokenConnection(page) {
   assert.equal(follows('auditEventAdded').variables.after, after, 'nothing came, so it begins there again');
   push('secretChanged', { cursor: 's2', path: 'prod.app.pushed', secret: null });
   await panel(page, 'Secrets').getByRole('button', { name: 'prod.app.pushed' }).waitFor({ state: 'detached' });
+  await until('the state of the seal is asked for', () => answers.waiting > 0);
   push('sealStatusChanged', { initialized: true, sealed: true, progress: 0, threshold: 2, shares: 3, sealType: 'shamir', clusterName: 'x', version: '0' });
+  await page.getByRole('banner').getByText('Sealed', { exact: true }).waitFor();
+  // what was asked before comes later, and is older
+  const answered = answers.given.get('Seal') ?? 0;
+  release();
+  await until('it is answered', () => (answers.given.get('Seal') ?? 0) > answered);
+  await page.waitForTimeout(300);
   await page.getByRole('banner').getByText('Sealed', { exact: true }).waitFor();
 }
 

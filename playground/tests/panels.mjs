@@ -51,6 +51,7 @@ async function countedUses(page, seen) {
   const run = page.getByRole('button', { name: /Execute query/ });
   await run.waitFor();
   await page.getByText(/the schema is not read unasked/).waitFor();
+  await page.locator('.monaco-editor .view-lines').getByText('displayName').first().waitFor();
   await run.click();
   await page.getByLabel('Result Window').getByText('"displayName"').waitFor();
   assert.equal(await left(), uses - 2, 'one to log in, one to run the operation');

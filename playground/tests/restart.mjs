@@ -45,4 +45,4 @@ await scenario(async (page) => {
   await page.getByRole('button', { name: 'Load the page again' }).click();
   await logIn(page);
   await page.locator('.monaco-editor').first().waitFor();
-}, { breaks: /^WebSocket connection to|dynamically imported module/ });
+}, { breaks: /^WebSocket connection to|dynamically imported module|Unable to preload CSS/ });

@@ -10,8 +10,9 @@ const ENTRIES: usize = 5;
 const PAGE: &str = "first: $first, after: $after, last: $last, before: $before";
 
 /// Every connection of the schema: its place, and the query that asks for it. `PAGE` stands for the paging arguments.
-const LISTS: [(&str, &str); 14] = [
+const LISTS: [(&str, &str); 15] = [
     ("Query.auditEvents", "list: auditEvents(filter: {eventTypes: [\"policy.created\"]}, PAGE)"),
+    ("Query.authorities", "list: authorities(PAGE)"),
     ("Query.certificateRoles", "list: certificateRoles(PAGE)"),
     ("Query.certificates", "list: certificates(PAGE)"),
     ("Query.engines", "list: engines(PAGE)"),

@@ -1,4 +1,4 @@
-import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from 'react';
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from 'react';
 import { type ApiError, asApiError } from '../api/errors';
 import { execute } from '../api/http';
 import { Seal, SealChanges, type SealChangesData, type SealFields } from '../api/operations';
@@ -21,13 +21,30 @@ export function useSeal(): SealValue {
 export function SealProvider({ children }: { children: ReactNode }) {
   const [status, setStatus] = useState<SealFields | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
-  const set = useCallback((next: SealFields) => {
+  // of what was asked, the latest that was answered; and how often the state was told unasked, which is newer than what was asked before
+  const asked = useRef({ last: 0, answered: 0, told: 0 });
+  const show = useCallback((next: SealFields) => {
     setStatus(next);
     setError(null);
   }, []);
+  const set = useCallback((next: SealFields) => {
+    asked.current.told += 1;
+    show(next);
+  }, [show]);
   const ask = useCallback(() => {
-    execute(Seal, {}, null).then((data) => set(data.sealStatus), (failure: unknown) => setError(asApiError(failure)));
-  }, [set]);
+    const now = asked.current;
+    const mine = ++now.last;
+    const { told } = now;
+    const unlessOlder = <Answer,>(then: (answer: Answer) => void) => (answer: Answer) => {
+      if (told !== now.told || mine < now.answered) return;
+      now.answered = mine;
+      then(answer);
+    };
+    execute(Seal, {}, null).then(
+      unlessOlder((data) => show(data.sealStatus)),
+      unlessOlder((failure: unknown) => setError(asApiError(failure))),
+    );
+  }, [show]);
   const onData = useCallback((data: SealChangesData) => set(data.sealStatusChanged), [set]);
   const live = useLive({ operation: SealChanges, filter: NOTHING, onData, look: ask, tellsState: true });
 
