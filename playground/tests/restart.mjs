@@ -11,8 +11,9 @@ const REFUSED = /server is sealed/i;
 
 await scenario(async (page) => {
   await logIn(page);
-  // all of the page is loaded
+  // all of the page is loaded, workers of the editor included
   await page.locator('.monaco-editor').first().waitFor();
+  await page.waitForLoadState('networkidle');
   await open(page, 'Overview');
   await until('all four follow', async () => (await page.getByText('Live', { exact: true }).count()) === 4);
   writeFileSync(join(given.folder, 'followed'), '');
@@ -45,4 +46,4 @@ await scenario(async (page) => {
   await page.getByRole('button', { name: 'Load the page again' }).click();
   await logIn(page);
   await page.locator('.monaco-editor').first().waitFor();
-}, { breaks: /^WebSocket connection to|dynamically imported module|Unable to preload CSS/ });
+}, { breaks: /^WebSocket connection to|dynamically imported module|Unable to preload CSS|^Event$/ });

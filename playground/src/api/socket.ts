@@ -69,7 +69,8 @@ export class Socket {
   }
 
   close(): void {
-    void this.client.dispose();
+    // it waits for a connection that is being made; one that the server refuses rejects this as well
+    void Promise.resolve(this.client.dispose()).catch(() => undefined);
   }
 
   /**
