@@ -21,23 +21,22 @@ export function useSeal(): SealValue {
 export function SealProvider({ children }: { children: ReactNode }) {
   const [status, setStatus] = useState<SealFields | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
-  // of what was asked, the latest that was answered; and how often the state was told unasked, which is newer than what was asked before
-  const asked = useRef({ last: 0, answered: 0, told: 0 });
+  // what was asked or told last, and the latest of it that is shown: what was asked before that may be answered later, and is older
+  const asked = useRef({ last: 0, shown: 0 });
   const show = useCallback((next: SealFields) => {
     setStatus(next);
     setError(null);
   }, []);
   const set = useCallback((next: SealFields) => {
-    asked.current.told += 1;
+    asked.current.shown = ++asked.current.last;
     show(next);
   }, [show]);
   const ask = useCallback(() => {
     const now = asked.current;
     const mine = ++now.last;
-    const { told } = now;
     const unlessOlder = <Answer,>(then: (answer: Answer) => void) => (answer: Answer) => {
-      if (told !== now.told || mine < now.answered) return;
-      now.answered = mine;
+      if (mine < now.shown) return;
+      now.shown = mine;
       then(answer);
     };
     execute(Seal, {}, null).then(
