@@ -148,11 +148,11 @@ pub fn directive(name: &str) -> Option<&'static Inputs> {
 
 impl Composite {
     /// A field, those of introspection included.
-    pub fn field(&self, name: &str) -> Option<&'static Field> {
+    pub fn field(&'static self, name: &str) -> Option<&'static Field> {
         let meta =
             name == "__typename" || (name.starts_with("__") && self.name == root(OperationType::Query));
-        let owner = if meta { composite(META) } else { composite(self.name) };
-        owner?.fields.get(name)
+        let owner = if meta { composite(META)? } else { self };
+        owner.fields.get(name)
     }
 }
 

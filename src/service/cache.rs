@@ -130,9 +130,7 @@ impl Caches {
             known.oldest_valid = store;
             known.foreign.clear();
             known.drop_policies();
-            self.tokens.clear();
-            self.secrets.clear();
-            self.certificate_roles.clear();
+            self.clear();
             self.callers.send_replace(());
             return;
         };
@@ -178,9 +176,7 @@ impl Caches {
             Effect::Sealed => {
                 known.policies = None;
                 known.former = None;
-                self.tokens.clear();
-                self.secrets.clear();
-                self.certificate_roles.clear();
+                self.clear();
             }
         }
     }
@@ -201,10 +197,7 @@ impl Caches {
 
     /// Remembers a token that was loaded while the caches were at `generation`.
     pub fn put_token(&self, generation: i64, hash: [u8; 32], token: &Arc<TokenState>) {
-        let known = self.known.read();
-        if known.generation == generation {
-            self.tokens.insert(hash, Arc::clone(token));
-        }
+        self.remember(generation, || self.tokens.insert(hash, Arc::clone(token)));
     }
 
     #[must_use]
@@ -217,10 +210,7 @@ impl Caches {
         if row.encrypted_data.as_ref().map_or(0, Vec::len) > self.largest_entry {
             return;
         }
-        let known = self.known.read();
-        if known.generation == generation {
-            self.secrets.insert(path.clone(), Arc::clone(row));
-        }
+        self.remember(generation, || self.secrets.insert(path.clone(), Arc::clone(row)));
     }
 
     #[must_use]
@@ -230,10 +220,22 @@ impl Caches {
 
     /// Remembers a certificate role that was loaded while the caches were at `generation`.
     pub fn put_certificate_role(&self, generation: i64, path: &SecretPath, role: &Arc<RoleState>) {
+        self.remember(generation, || self.certificate_roles.insert(path.clone(), Arc::clone(role)));
+    }
+
+    /// Puts something in that was loaded while the caches were at `generation`, if they still are.
+    fn remember(&self, generation: i64, put: impl FnOnce()) {
         let known = self.known.read();
         if known.generation == generation {
-            self.certificate_roles.insert(path.clone(), Arc::clone(role));
+            put();
         }
+    }
+
+    /// Forgets all but the policies.
+    fn clear(&self) {
+        self.tokens.clear();
+        self.secrets.clear();
+        self.certificate_roles.clear();
     }
 
     #[must_use]

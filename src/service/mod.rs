@@ -260,18 +260,19 @@ impl App {
     }
 
     pub(crate) async fn read(&self) -> Result<Tx> {
-        let started = Instant::now();
-        let tx = self.db.read().instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
-        self.reads.observe_duration(started.elapsed());
-        tx
+        self.waited(self.db.read()).await
     }
 
     /// As [`App::read`], for one statement.
     pub(crate) async fn glance(&self) -> Result<Glance> {
+        self.waited(self.db.glance()).await
+    }
+
+    async fn waited<T>(&self, connection: impl Future<Output = Result<T>>) -> Result<T> {
         let started = Instant::now();
-        let glance = self.db.glance().instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
+        let got = connection.instrument(tracing::info_span!(target: SPANS, "store.begin")).await;
         self.reads.observe_duration(started.elapsed());
-        glance
+        got
     }
 
     /// The compiled policies as of `generation` of the caches.

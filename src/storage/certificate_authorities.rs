@@ -4,9 +4,9 @@
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Select, bind_all, changed_one, key};
+use crate::storage::select::{Select, changed_one, key, page_rows};
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 /// What a certificate has beside its row in `certificates`.
@@ -73,13 +73,7 @@ pub async fn all(tx: &mut Tx) -> Result<Vec<AuthorityRow>> {
 pub async fn list(tx: &mut Tx, page: &Page) -> Result<Vec<AuthorityRow>> {
     let mut select = Select::new(select!(""));
     select.page_by_id(page, &key!("id"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<AuthorityRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// An authority's certificate.

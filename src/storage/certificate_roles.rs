@@ -4,11 +4,11 @@ use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::glance::{Glance, look};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
+use crate::storage::select::{Arg, Select, changed_one, key, page_rows};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -141,13 +141,7 @@ pub async fn list(tx: &mut Tx, page: &Page, prefix: Option<&str>) -> Result<Vec<
         select.and(WITHIN, Arg::Text(prefix));
     }
     select.page(page, &key!("path"));
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<CertificateRoleRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// The paths of the roles that name an authority, in order; at most `limit`.

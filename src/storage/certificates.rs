@@ -4,12 +4,12 @@
 use crate::error::Result;
 use crate::storage::db::{Tx, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, key};
+use crate::storage::select::{Arg, Select, key, page_rows};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 pub(super) use crate::storage::certificates_insert::insert_all;
@@ -156,13 +156,7 @@ pub async fn list(tx: &mut Tx, filter: &ListCertificates, page: &Page) -> Result
         select.and("requested_by = $?", Arg::Text(caller));
     }
     select.page_by_id(page, &key!("id"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<CertificateRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// One certificate of a chain.

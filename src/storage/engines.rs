@@ -3,11 +3,11 @@
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Select, bind_all, changed_one, key};
+use crate::storage::select::{Select, changed_one, key, page_rows};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 /// No `Debug`: it holds ciphertexts.
@@ -172,13 +172,7 @@ pub async fn remove(tx: &mut Tx, id: Uuid) -> Result<()> {
 pub async fn list(tx: &mut Tx, page: &Page) -> Result<Vec<EngineRow>> {
     let mut select = Select::new(select!(""));
     select.page(page, &key!("name"));
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<EngineRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// Every engine's id, in order, after this one; at most `limit`.

@@ -3,12 +3,12 @@
 use crate::error::Result;
 use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, key};
+use crate::storage::select::{Arg, Select, key, page_rows};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -103,13 +103,7 @@ pub async fn list(tx: &mut Tx, filter: &ListEnrollments, page: &Page) -> Result<
         }
     }
     select.page_by_id(page, &key!("id"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<EnrollmentRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// What was decided on a request, and by whom.

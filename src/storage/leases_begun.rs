@@ -241,11 +241,7 @@ macro_rules! bind_lease {
 
 /// Leases that count for nothing.
 pub(super) async fn insert_all(connection: &mut Connected, rows: &[LeaseRow]) -> Result<()> {
-    let inserted = match connection {
-        Connected::Postgres(tx) => postgres(tx, rows, &[], &[]).await?,
-        Connected::Sqlite(tx) => sqlite(tx, rows).await?,
-    };
-    all_of(rows, inserted)
+    write(connection, rows, &[], &[]).await
 }
 
 /// Leases, counted at their engines and roles.
@@ -255,8 +251,17 @@ pub(super) async fn begin_all(connection: &mut Connected, rows: &[LeaseRow]) -> 
     }
     let engines = counted(rows.iter().map(|row| row.engine_id));
     let roles = counted(rows.iter().map(|row| row.secret_id));
+    write(connection, rows, &engines, &roles).await
+}
+
+async fn write(
+    connection: &mut Connected,
+    rows: &[LeaseRow],
+    engines: &[(Uuid, i64)],
+    roles: &[(Uuid, i64)],
+) -> Result<()> {
     let inserted = match connection {
-        Connected::Postgres(tx) => postgres(tx, rows, &engines, &roles).await?,
+        Connected::Postgres(tx) => postgres(tx, rows, engines, roles).await?,
         Connected::Sqlite(tx) => {
             let inserted = sqlite(tx, rows).await?;
             for (text, counts) in [(COUNT_ENGINE, engines), (COUNT_ROLE, roles)] {
@@ -267,7 +272,10 @@ pub(super) async fn begin_all(connection: &mut Connected, rows: &[LeaseRow]) -> 
             inserted
         }
     };
-    all_of(rows, inserted)
+    if inserted == rows.len() as u64 {
+        return Ok(());
+    }
+    Err(Error::conflict("the idempotency key was used for another lease: choose a new one"))
 }
 
 const COUNT_ENGINE: &str = "UPDATE engines SET live_leases = live_leases + $2 WHERE id = $1";
@@ -279,13 +287,6 @@ fn counted(ids: impl Iterator<Item = Uuid>) -> Vec<(Uuid, i64)> {
         *counts.entry(id).or_insert(0) += 1;
     }
     counts.into_iter().collect()
-}
-
-fn all_of(rows: &[LeaseRow], inserted: u64) -> Result<()> {
-    if inserted == rows.len() as u64 {
-        return Ok(());
-    }
-    Err(Error::conflict("the idempotency key was used for another lease: choose a new one"))
 }
 
 async fn sqlite(connection: &mut SqliteConnection, rows: &[LeaseRow]) -> Result<u64> {

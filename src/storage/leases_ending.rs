@@ -6,7 +6,7 @@ use crate::storage::db::{Tx, on};
 use crate::storage::leases::{LeaseRow, columns};
 use crate::storage::leases_list::{ListLeases, conditions};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Key, Select, bind_all};
+use crate::storage::select::{Arg, Key, Select, bind_all, page_rows};
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -64,13 +64,9 @@ pub(super) async fn ending_within(
     looked_at: i64,
 ) -> Result<Ending> {
     let stop = if is_searched(filter) { stop(tx, filter, page, looked_at).await? } else { None };
-    let Select { text, args, .. } = page_of(tx.is_postgres(), filter, page, stop)?;
-    let mut rows: Vec<LeaseRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
+    let select = page_of(tx.is_postgres(), filter, page, stop)?;
+    let rows: Vec<LeaseRow> = page_rows!(tx, select, page)?;
     let full = i64::try_from(rows.len()).map_err(Error::internal)? >= page.limit;
-    if page.backward {
-        rows.reverse();
-    }
     let stopped = stop.filter(|_| !full).map(|(time, id)| ending_key(time, id));
     Ok(Ending { rows, stopped })
 }

@@ -3,9 +3,9 @@
 use crate::error::Result;
 use crate::storage::db::{Tx, change, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, key};
+use crate::storage::select::{Arg, Select, key, page_rows};
 use chrono::{DateTime, Utc};
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 /// No `Debug`: it holds a ciphertext.
@@ -79,13 +79,7 @@ pub async fn list(tx: &mut Tx, since: DateTime<Utc>, page: &Page) -> Result<Vec<
     let mut select = Select::new(select!(""));
     select.and("created_at > $?", Arg::Time(since));
     select.page_by_id(page, &key!("id"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<PendingAuthorityRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// `false`: it was not there.

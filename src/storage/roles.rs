@@ -3,13 +3,13 @@
 use crate::error::{Error, Result};
 use crate::storage::db::{Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Select, bind_all, changed_one, key};
+use crate::storage::select::{Select, changed_one, key, page_rows};
 use crate::storage::texts::{Texts, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -156,13 +156,7 @@ pub async fn remove(tx: &mut Tx, role_id: Uuid) -> Result<bool> {
 pub async fn list(tx: &mut Tx, page: &Page) -> Result<Vec<RoleRow>> {
     let mut select = Select::new(select!(""));
     select.page(page, &key!("role_name"));
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<RoleRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 pub async fn failures(tx: &mut Tx, subject: &str) -> Result<Option<LoginFailures>> {

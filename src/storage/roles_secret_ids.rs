@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::storage::db::{Tx, corrupt, exec, exec_known, on};
 use crate::storage::page::Page;
 use crate::storage::roles::RoleRow;
-use crate::storage::select::{Arg, Select, bind_all, key};
+use crate::storage::select::{Arg, Select, key, page_rows};
 use crate::storage::texts::{Texts, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
@@ -179,13 +179,7 @@ pub async fn secret_ids(tx: &mut Tx, role_id: Uuid, page: &Page) -> Result<Vec<S
     let mut select = Select::new(select!(""));
     select.and("role_id = $?", Arg::Uuid(role_id));
     select.page_by_id(page, &key!("accessor"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<SecretIdRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// Removes up to `limit` SecretIDs that have expired at `now`. How many.

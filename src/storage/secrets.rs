@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::storage::db::{Connected, Tx, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, changed_one, key, like_anywhere};
+use crate::storage::select::{Arg, Select, bind_all, changed_one, key, like_anywhere, page_rows};
 use crate::storage::texts::{Texts, exec_rows, select_keys};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -257,13 +257,7 @@ pub async fn list(
         );
     }
     select.page(page, &key!("secret_path"));
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<SecretRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// The next `page.limit` paths of a list without further conditions: how many there are (fewer only at its end), and the

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::storage::db::{Connected, Tx, exec, on};
 use crate::storage::page::VersionPage;
-use crate::storage::select::{Arg, Select, bind_all};
+use crate::storage::select::{Arg, Select, bind_all, page_rows};
 use crate::storage::texts::{Texts, exec_rows};
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow};
@@ -110,13 +110,7 @@ pub async fn versions(tx: &mut Tx, secret_id: Uuid, page: &VersionPage) -> Resul
         select.and("version > $?", Arg::Int(before));
     }
     select.order(if page.backward { "version" } else { "version DESC" }, page.limit);
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<VersionInfo> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// Marks versions as deleted, or with `None` as not; destroyed ones stay as they are. How many were changed.

@@ -40,7 +40,22 @@ macro_rules! bind_all {
         query
     }};
 }
-pub(super) use bind_all;
+/// The rows of a page, in ascending order whichever way it was taken.
+macro_rules! page_rows {
+    ($tx:expr, $select:expr, $page:expr) => {{
+        let $crate::storage::select::Select { text, args, .. } = $select;
+        let found = $crate::storage::db::on!($tx, c => $crate::storage::select::bind_all!(
+            sqlx::query_as(sqlx::AssertSqlSafe(text)), &args
+        ).fetch_all(c));
+        found.map(|mut rows: Vec<_>| {
+            if $page.backward {
+                rows.reverse();
+            }
+            rows
+        })
+    }};
+}
+pub(super) use {bind_all, page_rows};
 
 impl<'a> Select<'a> {
     pub(super) fn new(head: &'static str) -> Self {

@@ -4,13 +4,13 @@ use crate::error::Result;
 use crate::storage::batch::Later;
 use crate::storage::db::{Connected, Tx, change, exec, on};
 use crate::storage::page::Page;
-use crate::storage::select::{Arg, Select, bind_all, changed_one, key};
+use crate::storage::select::{Arg, Select, changed_one, key, page_rows};
 use crate::storage::texts::{Texts, exec_rows, select_keys};
 use crate::storage::types::TextArray;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -250,13 +250,7 @@ pub async fn list(tx: &mut Tx, now: DateTime<Utc>, page: &Page) -> Result<Vec<To
     select.when("revoked_at IS NULL");
     select.and("(expires_at IS NULL OR expires_at > $?)", Arg::Time(now));
     select.page_by_id(page, &key!("accessor"))?;
-    let Select { text, args, .. } = select;
-    let mut rows: Vec<TokenRow> =
-        on!(tx, c => bind_all!(sqlx::query_as(AssertSqlSafe(text)), &args).fetch_all(c))?;
-    if page.backward {
-        rows.reverse();
-    }
-    Ok(rows)
+    page_rows!(tx, select, page)
 }
 
 /// Removes up to `limit` tokens that expired or were revoked before this time. How many.

@@ -3,19 +3,19 @@
 //! It says so in words only. Its validation names the argument and the way into it; its coercion names just the types, from
 //! the inside out, which lead to a field where the schema has one of that type.
 
-use crate::graphql::definitions::defined_types;
-use async_graphql::parser::types::{BaseType, InputValueDefinition, Type, TypeKind};
+use crate::graphql::definitions::{defined_types, innermost};
+use async_graphql::parser::types::{InputValueDefinition, TypeKind};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 /// Of the type of an argument or input field, by name.
-type Named = Vec<(String, String)>;
+type Named = Vec<(&'static str, &'static str)>;
 
 struct Inputs {
     /// All arguments of all fields.
     arguments: Named,
     /// Of every input type its fields.
-    objects: HashMap<String, Named>,
+    objects: HashMap<&'static str, Named>,
 }
 
 static INPUTS: LazyLock<Inputs> = LazyLock::new(|| {
@@ -28,7 +28,7 @@ static INPUTS: LazyLock<Inputs> = LazyLock::new(|| {
             }
             TypeKind::InputObject(input) => {
                 let fields = input.fields.iter().map(|field| named(&field.node)).collect();
-                inputs.objects.insert(definition.name.node.to_string(), fields);
+                inputs.objects.insert(&definition.name.node, fields);
             }
             _ => {}
         }
@@ -36,14 +36,8 @@ static INPUTS: LazyLock<Inputs> = LazyLock::new(|| {
     inputs
 });
 
-fn named(input: &InputValueDefinition) -> (String, String) {
-    fn base(kind: &Type) -> &str {
-        match &kind.base {
-            BaseType::Named(name) => name.as_str(),
-            BaseType::List(item) => base(item),
-        }
-    }
-    (input.name.node.to_string(), base(&input.ty.node).to_owned())
+fn named(input: &'static InputValueDefinition) -> (&'static str, &'static str) {
+    (&input.name.node, innermost(&input.ty.node))
 }
 
 /// The field that a message of async-graphql is about, as the client wrote it (`input.policies[0]`); `None` if the message
@@ -110,9 +104,9 @@ fn types(message: &str) -> Option<Vec<&str>> {
 }
 
 /// The name that all of this type have, if it is one.
-fn only<'a>(inputs: &'a Named, kind: &str) -> Option<&'a str> {
+fn only(inputs: &Named, kind: &str) -> Option<&'static str> {
     let names: BTreeSet<&str> =
-        inputs.iter().filter(|(_, its)| its == kind).map(|(name, _)| name.as_str()).collect();
+        inputs.iter().filter(|(_, its)| *its == kind).map(|(name, _)| *name).collect();
     if names.len() == 1 { names.into_iter().next() } else { None }
 }
 

@@ -1,6 +1,7 @@
 //! Certificates, with the real `openssl` and `curl`.
 
 mod authorities;
+mod authority_lists;
 mod background;
 mod clients;
 mod constraints;
