@@ -126,6 +126,7 @@ fn caches(families: &mut Families, doors: &DoorMeters, counted: &Counted<'_>) {
     let caches = [
         ("documents", &*doors.documents),
         ("certificate_roles", &counted.caches.certificate_roles),
+        ("engine_roles", &counted.caches.engine_roles),
         ("policies", &counted.caches.policies),
         ("secrets", &counted.caches.secrets),
         ("tokens", &counted.caches.tokens),

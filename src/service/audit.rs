@@ -11,7 +11,7 @@ use crate::model::paths::SecretPath;
 use crate::model::policies::Area;
 use crate::storage::audit as store;
 use crate::storage::audit::{CheckpointRow, Filter};
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::net::IpAddr;

@@ -81,7 +81,7 @@ impl PolicyBook {
 
 fn compile(row: &PolicyRow) -> Result<CompiledPolicy> {
     let document = Document::parse(&row.policy_document)
-        .map_err(|_| crate::storage::db::corrupt("policies", "policy_document", &row.name))?;
+        .map_err(|_| crate::storage::errors::corrupt("policies", "policy_document", &row.name))?;
     Ok(CompiledPolicy::compile(&row.name, &document, row.deny_policy, row.max_ttl_seconds))
 }
 

@@ -14,6 +14,7 @@ pub use super::effect::{Basis, Effect};
 use super::tokens::TokenState;
 use crate::model::meter::Lookups;
 use crate::model::paths::SecretPath;
+use crate::storage::engine_roles::Issuing;
 use crate::storage::secrets::CurrentRow;
 use parking_lot::RwLock;
 use quick_cache::Weighter;
@@ -22,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// The certificate roles that are kept, in bytes.
+/// The certificate roles that are kept, and the roles of engines, in bytes each.
 const ROLE_BYTES: u64 = 4 << 20;
 
 #[derive(Clone)]
@@ -38,6 +39,12 @@ impl Weighter<SecretPath, Arc<CurrentRow>> for BySize {
 impl Weighter<SecretPath, Arc<RoleState>> for BySize {
     fn weight(&self, _: &SecretPath, role: &Arc<RoleState>) -> u64 {
         role.bytes()
+    }
+}
+
+impl Weighter<SecretPath, Arc<Issuing>> for BySize {
+    fn weight(&self, path: &SecretPath, role: &Arc<Issuing>) -> u64 {
+        (path.as_str().len() * 2 + role.bytes()) as u64
     }
 }
 
@@ -72,6 +79,7 @@ pub struct Caches {
     tokens: Cache<[u8; 32], Arc<TokenState>>,
     secrets: Cache<SecretPath, Arc<CurrentRow>, BySize>,
     certificate_roles: Cache<SecretPath, Arc<RoleState>, BySize>,
+    engine_roles: Cache<SecretPath, Arc<Issuing>, BySize>,
     largest_entry: usize,
     /// Told when something that says who callers are, or what they may, was forgotten.
     callers: watch::Sender<()>,
@@ -82,6 +90,7 @@ pub struct Caches {
 #[derive(Debug, Default)]
 pub struct CacheCounters {
     pub certificate_roles: Lookups,
+    pub engine_roles: Lookups,
     pub tokens: Lookups,
     pub secrets: Lookups,
     pub policies: Lookups,
@@ -103,6 +112,7 @@ impl Caches {
             tokens: Cache::new(20_000),
             secrets: Cache::with_weighter(expected, bytes, BySize),
             certificate_roles: Cache::with_weighter(1000, ROLE_BYTES, BySize),
+            engine_roles: Cache::with_weighter(1000, ROLE_BYTES, BySize),
             largest_entry: usize::try_from(bytes / 32).unwrap_or(usize::MAX),
             callers: watch::Sender::new(()),
             counted: CacheCounters::default(),
@@ -171,7 +181,10 @@ impl Caches {
                 known.drop_policies();
                 self.callers.send_replace(());
             }
-            Effect::Issuance => self.certificate_roles.clear(),
+            Effect::Issuance => {
+                self.certificate_roles.clear();
+                self.engine_roles.clear();
+            }
             Effect::Keyring => {}
             Effect::Sealed => {
                 known.policies = None;
@@ -223,6 +236,16 @@ impl Caches {
         self.remember(generation, || self.certificate_roles.insert(path.clone(), Arc::clone(role)));
     }
 
+    #[must_use]
+    pub fn engine_role(&self, path: &SecretPath) -> Option<Arc<Issuing>> {
+        self.counted.engine_roles.note(self.engine_roles.get(path))
+    }
+
+    /// Remembers an engine's role, with its engine, that was loaded while the caches were at `generation`.
+    pub fn put_engine_role(&self, generation: i64, path: &SecretPath, role: &Arc<Issuing>) {
+        self.remember(generation, || self.engine_roles.insert(path.clone(), Arc::clone(role)));
+    }
+
     /// Puts something in that was loaded while the caches were at `generation`, if they still are.
     fn remember(&self, generation: i64, put: impl FnOnce()) {
         let known = self.known.read();
@@ -236,6 +259,7 @@ impl Caches {
         self.tokens.clear();
         self.secrets.clear();
         self.certificate_roles.clear();
+        self.engine_roles.clear();
     }
 
     #[must_use]

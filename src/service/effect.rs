@@ -10,7 +10,7 @@ pub enum Effect {
     /// By the hash of the token.
     Token([u8; 32]),
     Policies,
-    /// What a certificate role says, or which authority signs where none is named.
+    /// What a certificate role says, or which authority signs where none is named; what an engine's role says, or its engine.
     Issuance,
     /// A data key was added; other nodes read the keyring again when they meet a record sealed with it.
     Keyring,

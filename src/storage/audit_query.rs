@@ -3,7 +3,8 @@
 use crate::error::{Error, Result};
 use crate::model::audit::AuditEvent;
 use crate::storage::audit::columns;
-use crate::storage::db::{Tx, corrupt, on};
+use crate::storage::db::{Tx, on};
+use crate::storage::errors::corrupt;
 use crate::storage::select::{Arg, Select, bind_all};
 use crate::storage::types::Inet;
 use chrono::{DateTime, Utc};

@@ -3,7 +3,7 @@
 //! SQLite: WAL, `synchronous = FULL`, foreign keys on; one connection writes (the ledger's), others read.
 //! PostgreSQL: one pool, with a statement timeout. Loadable SQLite extensions are not compiled in.
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 use crate::storage::batch::Batch;
 use crate::storage::postgres_pool::PgPools;
 use crate::storage::sqlite_pool::sqlite_pool;
@@ -159,10 +159,13 @@ impl Db {
                     .foreign_keys(true)
                     .busy_timeout(BUSY_TIMEOUT)
                     .pragma("cache_size", "-8192")
+                    // rows on their way from the driver's thread: more than a page, or it stops in the middle of each
+                    .row_buffer_size(256)
                     .statement_cache_capacity(256);
                 let writer = sqlite_pool(1, options.clone()).await?;
-                let readers =
-                    sqlite_pool(max_connections.clamp(1, 4), options.pragma("query_only", "on")).await?;
+                // each keeps pages of its own of what the operating system keeps once
+                let reading = options.pragma("query_only", "on").pragma("cache_size", "-4096");
+                let readers = sqlite_pool(max_connections.clamp(1, 4), reading).await?;
                 Ok(Self::Sqlite { writer, readers })
             }
             StoreUrl::Postgres(url) => {
@@ -310,51 +313,6 @@ impl Tx {
     pub fn is_postgres(&self) -> bool {
         matches!(self.connection, Connected::Postgres(_))
     }
-}
-
-/// What a driver's error means for the caller: whether trying again can help. The text stays in the private context.
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        if is_passing(&error) { Self::unavailable(error) } else { Self::internal(error) }
-    }
-}
-
-fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::BeginFailed
-        | sqlx::Error::InvalidSavePointStatement => true,
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default();
-            if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
-                // connection, resources (53100 is "disk full"), operator intervention and time-outs, I/O, conflicts, read-only
-                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
-                    || matches!(&*code, "40001" | "40P01" | "55P03" | "25006" | "25P02" | "3D000" | "28P01")
-            } else {
-                // SQLITE_BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN; the low byte is the primary code
-                code.parse::<i64>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
-            }
-        }
-        _ => false,
-    }
-}
-
-/// Whether an error of the store is a broken unique constraint (for callers that turn it into `CONFLICT`).
-#[must_use]
-pub fn is_unique_violation(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(database) if database.is_unique_violation())
-}
-
-/// A stored value that no writer of ours produced: names table, column and row for the log, nothing for the caller.
-#[must_use]
-pub fn corrupt(table: &str, column: &str, row: &str) -> Error {
-    Error::new(ErrorCode::Internal, "a stored record is damaged: report the request id to the operator")
-        .with_context(format!("corrupt value in {table}.{column}, row {row}"))
 }
 
 #[cfg(test)]

@@ -47,6 +47,22 @@ pub struct Issuing {
     pub engine: EngineRow,
 }
 
+impl Issuing {
+    /// What it takes in memory, roughly.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let EngineRow {
+            config_encrypted, pending_encrypted, description, config_shown, drift, metadata, ..
+        } = &self.engine;
+        let sealed = [Some(&self.sealed), Some(config_encrypted), pending_encrypted.as_ref()];
+        let values = [Some(&config_shown.0), drift.as_ref().map(|drift| &drift.0), Some(&metadata.0)];
+        sealed.into_iter().flatten().map(Vec::len).sum::<usize>()
+            + values.into_iter().flatten().map(|value| value.to_string().len() * 4).sum::<usize>()
+            + description.as_ref().map_or(0, String::len)
+            + 1000
+    }
+}
+
 /// The role at a path, and its engine.
 pub async fn at_path(glance: Glance, path: &str) -> Result<Option<Issuing>> {
     look!(glance, c => sqlx::query_as(concat!(

@@ -19,6 +19,7 @@ pub mod effects;
 pub mod engine_roles;
 pub mod engines;
 pub mod enrollments;
+pub mod errors;
 pub mod glance;
 pub mod leases;
 mod leases_begun;

@@ -1,7 +1,8 @@
 //! The SecretIDs of roles: hashes, never the SecretIDs themselves.
 
 use crate::error::Result;
-use crate::storage::db::{Tx, corrupt, exec, exec_known, on};
+use crate::storage::db::{Tx, exec, exec_known, on};
+use crate::storage::errors::corrupt;
 use crate::storage::page::Page;
 use crate::storage::roles::RoleRow;
 use crate::storage::select::{Arg, Select, key, page_rows};

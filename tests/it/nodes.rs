@@ -11,12 +11,18 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Two nodes, started at the same moment on an empty database, both unsealed. The first owns the database.
 pub async fn two_nodes() -> (Server, Server) {
+    two_nodes_with(String::new()).await
+}
+
+/// The same, with these sections in the configuration of both.
+pub async fn two_nodes_with(config: String) -> (Server, Server) {
+    let options = || Options { config: config.clone(), ..Options::server() };
     let folder = tempfile::tempdir().unwrap();
     let database = Database::fresh(Store::Postgres, folder.path()).await;
     let shared = Database::at(database.url.clone());
     let (mut one, mut two) = tokio::join!(
-        Server::start_on(database, folder, Options::server()),
-        Server::start_on(shared, tempfile::tempdir().unwrap(), Options::server()),
+        Server::start_on(database, folder, options()),
+        Server::start_on(shared, tempfile::tempdir().unwrap(), options()),
     );
     one.initialize().await;
     one.unseal().await;

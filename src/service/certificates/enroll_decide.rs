@@ -18,9 +18,9 @@ use crate::model::certificates::{Asked, EnrollmentState, Subject};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Area, Decision};
 use crate::storage::certificates::CertificateRow;
-use crate::storage::db::corrupt;
 use crate::storage::enrollments as store;
 use crate::storage::enrollments::{Decision as Decided, EnrollmentRow};
+use crate::storage::errors::corrupt;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ use crate::model::certificates::RevocationReason;
 use crate::storage::certificate_authorities as store;
 use crate::storage::certificate_authorities::{CrlRow, CrlState};
 use crate::storage::certificates as certificate_store;
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use bytes::Bytes;
 use chrono::{DateTime, Duration, Utc};
 use data_encoding::HEXLOWER;

@@ -18,7 +18,7 @@ use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Operation};
 use crate::storage::certificates as store;
 use crate::storage::certificates::CertificateRow;
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use uuid::Uuid;
 
 /// Issues a certificate with the names and the entity of the one that the connection shows, for the key of the CSR (whose own

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::audit::EventType;
 use crate::model::certificates::{KeyType, Subject};
 use crate::model::policies::Area;
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use crate::storage::pending_authorities as store;
 use crate::storage::pending_authorities::PendingAuthorityRow;
 use chrono::{DateTime, Utc};

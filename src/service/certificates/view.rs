@@ -11,7 +11,7 @@ use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area};
 use crate::storage::certificates as store;
 use crate::storage::certificates::{CertificateRow, ListCertificates};
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;

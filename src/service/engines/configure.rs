@@ -1,19 +1,21 @@
 //! Enabling an engine and changing it. A configuration is tried on the target, in a process of its own, before it is saved.
 
+use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::open_record;
 use super::super::{App, input};
 use super::moved::moved;
 use super::shown::without_secrets;
-use super::{EngineView, MAX_CONFIG, ask, config_record, named, store};
+use super::{EngineView, MAX_CONFIG, ask, config_record, named, no_engine, store};
 use crate::engine::{CallError, PluginInfo, Target};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::{Area, Decision};
 use crate::storage::account_rotations;
-use crate::storage::db::{Tx, corrupt};
+use crate::storage::db::Tx;
 use crate::storage::engines::EngineRow;
+use crate::storage::errors::corrupt;
 use secrethub_engine::ErrorKind;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
@@ -227,9 +229,7 @@ pub(super) fn seal_config(access: &Access, row: &mut EngineRow, config: &Value) 
 pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> {
     check(&input)?;
     let (_, before) = settle!(authorised(ctx, "update_engine", &input.name))?;
-    let before = before.ok_or_else(|| {
-        Error::not_found("there is no engine of this name: check it against the list of engines")
-    })?;
+    let before = before.ok_or_else(no_engine)?;
     if before.engine_type != input.kind {
         return Err(Error::bad_input("kind", "the kind of an engine cannot be changed: enable another one"));
     }
@@ -242,6 +242,10 @@ pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> 
     // the process with the former configuration ends now rather than at its next call
     ctx.app().engines.stop(before.id).await;
     Ok(view)
+}
+
+fn ending() -> Error {
+    Error::conflict("the engine is being disabled: enable another one")
 }
 
 /// The field by which the new configuration is about another target.
@@ -297,7 +301,7 @@ async fn update_once(
         .into());
     }
     if super::disable::is_ending(&row) {
-        return Err(Error::conflict("the engine is being disabled: enable another one").into());
+        return Err(ending().into());
     }
     let mut row = row;
     apply(&access, &mut row, input, shown)?;
@@ -312,8 +316,14 @@ async fn update_once(
                 if let Some(field) = moved {
                     refuse_to_leave(tx, &row, &field).await?;
                 }
+                // the version does not tell whether it was disabled, or drift found, since the row was read
+                let current = store::by_id(tx, row.id).await?.ok_or_else(no_engine)?;
+                if super::disable::is_ending(&current) {
+                    return Err(ending());
+                }
+                let row = EngineRow { drift: current.drift, ..row };
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, Vec::new()))
+                Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, vec![Effect::Issuance]))
             })
         })
         .await

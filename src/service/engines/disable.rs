@@ -83,7 +83,7 @@ async fn disable_once(ctx: &OpContext, name: &str, revoke_leases: bool) -> Resul
                 event.event_type = EventType::EngineUpdated.as_str().to_owned();
                 event.event_data = summary(&row);
                 let disabled = Disabled { name: row.name, pending_leases: row.live_leases };
-                Ok(Change::new((row.id, disabled), event, Vec::new()))
+                Ok(Change::new((row.id, disabled), event, vec![Effect::Issuance]))
             })
         })
         .await
@@ -99,7 +99,8 @@ async fn remove(tx: &mut Tx, row: EngineRow, mut event: AuditEvent) -> Result<Ch
     store::remove(tx, row.id).await?;
     event.event_data = summary(&row);
     event.event_data["roles"] = json!(paths.len());
-    let effects = paths.iter().filter_map(|path| SecretPath::parse(path).ok()).map(Effect::Secret).collect();
+    let paths = paths.iter().filter_map(|path| SecretPath::parse(path).ok());
+    let effects = paths.map(Effect::Secret).chain([Effect::Issuance]).collect();
     Ok(Change::new((row.id, Disabled { name: row.name, pending_leases: 0 }), event, effects))
 }
 

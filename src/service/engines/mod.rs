@@ -125,9 +125,11 @@ pub(super) fn config_record(id: &str, version: i64) -> RecordName<'_> {
 /// `NOT_FOUND`.
 async fn named(tx: &mut Tx, name: &str) -> Result<EngineRow> {
     let found = if input::is_name(name) { store::find(tx, name).await? } else { None };
-    found.ok_or_else(|| {
-        Error::not_found("there is no engine of this name: check it against the list of engines")
-    })
+    found.ok_or_else(no_engine)
+}
+
+fn no_engine() -> Error {
+    Error::not_found("there is no engine of this name: check it against the list of engines")
 }
 
 /// The plugins that this node may load. Needs the area `engines`.

@@ -15,10 +15,11 @@ use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area};
-use crate::storage::db::{Tx, corrupt};
+use crate::storage::db::Tx;
 use crate::storage::engine_roles as role_store;
 use crate::storage::engine_roles::EngineRoleRow;
 use crate::storage::engines::EngineRow;
+use crate::storage::errors::corrupt;
 use crate::storage::leases::{Selection, mark_revoking};
 use crate::storage::secrets as secret_store;
 use crate::storage::secrets::SecretRow;
@@ -163,7 +164,8 @@ async fn put_once(ctx: &OpContext, role: &EngineRole, secret_id: Uuid) -> Result
                 let path = saving.role.path.clone();
                 let row = saving.save(tx).await?;
                 event = about(event, &path, Some(&row), Some(row.version));
-                Ok(Change::new(SecretView::from_row(&row)?, event, vec![Effect::Secret(path)]))
+                let effects = vec![Effect::Secret(path), Effect::Issuance];
+                Ok(Change::new(SecretView::from_row(&row)?, event, effects))
             })
         })
         .await
@@ -301,7 +303,7 @@ async fn delete_once(
                 let mut event = about(event, &path, Some(&row), None);
                 event.event_data = json!({ "leases": revoked_leases });
                 let deleted = DeletedRole { path: path.clone(), revoked_leases };
-                Ok(Change::new(deleted, event, vec![Effect::Secret(path)]))
+                Ok(Change::new(deleted, event, vec![Effect::Secret(path), Effect::Issuance]))
             })
         })
         .await

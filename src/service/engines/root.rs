@@ -1,6 +1,7 @@
 //! Replacing the secret of an engine's own account. The new one is stored before the target has it, so a crash at any point leaves
 //! a store that knows the secret in force.
 
+use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::open_record;
@@ -12,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::failpoint::failpoint;
 use crate::model::audit::EventType;
 use crate::model::policies::Area;
-use crate::storage::db::corrupt;
 use crate::storage::engines::EngineRow;
+use crate::storage::errors::corrupt;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
 use sqlx::types::Json;
@@ -62,6 +63,7 @@ async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<E
     let plain = Zeroizing::new(serde_json::to_vec(proposal).map_err(Error::internal)?);
     let id = row.id.to_string();
     let sealed = access.keys.barrier.seal(&config_record(&id, row.config_version + 1), &plain)?;
+    let expected = row.config_version;
     let mut row = row.clone();
     row.pending_encrypted = Some(sealed);
     row.updated_at = access.now;
@@ -70,14 +72,20 @@ async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<E
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
+                // it may have been disabled meanwhile, or its limits changed
                 let current = store::by_id(tx, row.id).await?;
-                if current.is_none_or(|current| current.pending_encrypted.is_some()) {
+                let Some(current) = current.filter(|current| current.pending_encrypted.is_none()) else {
                     return Err(Error::conflict(
                         "the secret of this engine's account is being replaced already",
                     ));
-                }
-                store::update(tx, &row, row.config_version).await?;
-                Ok(Change::new(row, event, Vec::new()))
+                };
+                let row = EngineRow {
+                    pending_encrypted: row.pending_encrypted,
+                    updated_at: row.updated_at,
+                    ..current
+                };
+                store::update(tx, &row, expected).await?;
+                Ok(Change::new(row, event, vec![Effect::Issuance]))
             })
         })
         .await
@@ -161,7 +169,7 @@ async fn promote(
                     ..row
                 };
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new(row, event, Vec::new()))
+                Ok(Change::new(row, event, vec![Effect::Issuance]))
             })
         })
         .await

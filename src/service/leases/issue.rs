@@ -22,6 +22,7 @@ use crate::storage::engine_roles::Issuing;
 use crate::storage::leases::{LeaseRow, NoRoom};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// The longest lifetime that can be asked for, in seconds.
@@ -93,8 +94,7 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
             return repeated(row, input).map(|row| First::Known(Box::new(row))).map_err(Attempt::from);
         }
     }
-    let found = role_store::at_path(app.glance().await?, input.path.as_str()).await?;
-    let found = found.ok_or_else(no_role)?;
+    let found = issued_by(&access, &input.path).await?.ok_or_else(no_role)?;
     let engine = &found.engine;
     if !engine.enabled {
         return Err(Error::conflict("the engine is disabled and issues nothing at the moment").into());
@@ -131,8 +131,22 @@ async fn begin(ctx: &OpContext, input: &IssueCredentials) -> Result<First, Attem
         return repeated(before, input).map(|row| First::Known(Box::new(row))).map_err(Attempt::from);
     }
     let warnings = granted.warning().into_iter().collect();
-    let begun = Begun { row, engine: found.engine, role, event: issued };
+    let begun = Begun { row, engine: engine.clone(), role, event: issued };
     Ok(First::Begun(Box::new(begun), warnings))
+}
+
+/// The role at a path and its engine, remembered for as long as neither roles nor engines are changed. A disabled engine is looked at
+/// again: that refusal is on no record, so it would not show that another node has enabled it.
+async fn issued_by(access: &Access, path: &SecretPath) -> Result<Option<Arc<Issuing>>> {
+    let app = access.app();
+    if let Some(known) = app.caches.engine_role(path).filter(|known| known.engine.enabled) {
+        return Ok(Some(known));
+    }
+    let found = role_store::at_path(app.glance().await?, path.as_str()).await?.map(Arc::new);
+    if let Some(found) = &found {
+        app.caches.put_engine_role(access.generation, path, found);
+    }
+    Ok(found)
 }
 
 fn no_role() -> Error {

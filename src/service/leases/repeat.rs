@@ -12,7 +12,7 @@ use crate::model::audit::EventType;
 use crate::model::leases::LeaseState;
 use crate::model::paths::SecretPath;
 use crate::model::policies::Operation;
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use crate::storage::leases::LeaseRow;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use crate::crypto::audit::AuditSigner;
 use crate::error::Result;
 use crate::model::audit::AuditEvent;
 use crate::storage::audit::Head;
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use chrono::{DateTime, Utc};
 
 /// Numbers, chains and signs the events that follow a head; the head after them.

@@ -7,7 +7,7 @@ use crate::crypto::barrier::Barrier;
 use crate::crypto::keyring::{DataKey, KeyError, Keyring, RootKey, unwrap_key, wrap};
 use crate::crypto::memory::Key32;
 use crate::error::{Error, Result};
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use crate::storage::seal as store;
 use crate::storage::seal::{KeyringRow, SealConfigRow};
 use arc_swap::ArcSwapOption;

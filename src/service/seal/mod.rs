@@ -24,7 +24,7 @@ use crate::crypto::keyring::RootKey;
 use crate::crypto::memory::Key32;
 use crate::crypto::shares::SetId;
 use crate::error::{Error, ErrorCode, Result};
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use crate::storage::seal as store;
 use crate::storage::seal::SealConfigRow;
 use rekey_state::Rekey;

@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
 use crate::model::paths::SecretPath;
 use crate::model::policies::{Action, Area, Decision, Operation, evaluate};
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use crate::storage::secrets::{CurrentRow, SecretRow};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::paths::SecretPath;
 use crate::model::policies::Operation;
-use crate::storage::db::corrupt;
+use crate::storage::errors::corrupt;
 use crate::storage::page::VersionPage;
 use crate::storage::secrets as store;
 use crate::storage::secrets::{CurrentRow, VersionInfo};

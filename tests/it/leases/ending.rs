@@ -144,6 +144,47 @@ async fn roles_and_engines_go_with_their_leases() {
     server.audit_is_whole().await;
 }
 
+/// A change of an engine that was begun before it was disabled does not bring it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_disabled_while_it_is_changed_goes_all_the_same() {
+    let (server, target) = tokio::join!(Server::dev(Store::Sqlite), Postgres::start());
+    let mut config = target.config();
+    for number in 0..8 {
+        let (name, path, account) =
+            (format!("e{number}"), format!("prod.db.e{number}"), format!("admin_{number}"));
+        target.run(&format!("CREATE ROLE {account} LOGIN SUPERUSER PASSWORD '{PASSWORD}'")).await;
+        config["username"] = json!(account);
+        server.enable(&name, "postgresql", config.clone()).await;
+        server.put_role(&path, &name, json!({})).await.ok();
+        server.issue(&path).await;
+        let disable = json!({ "name": name, "revokeLeases": true });
+        let (rotated, disabled) = tokio::join!(
+            server.mutate(
+                &server.root,
+                "rotateEngineRoot",
+                "RotateEngineRootInput",
+                json!({ "name": name }),
+                "engine { name }"
+            ),
+            async {
+                // each time at another moment of the rotation
+                tokio::time::sleep(Duration::from_millis(2 * number)).await;
+                server.mutate(&server.root, "disableEngine", "DisableEngineInput", disable, "name").await
+            },
+        );
+        disabled.ok();
+        // it may have been too late for it
+        assert!(
+            rotated.is_ok() || ["CONFLICT", "NOT_FOUND"].map(Some).contains(&rotated.code()),
+            "{}",
+            rotated.body
+        );
+        until(SOON, "the engine is gone", async || server.engine(&name).await.is_null()).await;
+    }
+    assert!(target.users().await.is_empty());
+    server.audit_is_whole().await;
+}
+
 /// A target that is gone for good: what was issued there is given up by who may, on the record, and the engine can go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_of_a_target_that_is_gone_are_given_up_by_force() {

@@ -7,6 +7,7 @@ mod following;
 mod limits;
 mod many;
 mod midway;
+mod nodes;
 mod objects;
 mod outage;
 mod refusals;

@@ -30,14 +30,11 @@ async fn a_storm_and_a_broken_line(store: Store) {
     let server = Server::dev(store).await;
     let (mut cursor, mut seen) = newest(&server).await;
     let writers = Writers::start(&server, 6, 1);
-    let mut lines = 0;
-    let until = Instant::now() + Duration::from_secs(6);
-    while Instant::now() < until {
-        lines += 1;
+    for line in 1..=24 {
         let variables = json!({"after": cursor});
         // in a different place each time, in the middle of whatever is on its way
-        let most = 1 + (lines * 37) % 211;
-        if lines % 2 == 0 {
+        let most = 1 + (line * 37) % 97;
+        if line % 2 == 0 {
             let mut events = Events::open(&server, Some(&server.root), AUDIT, variables).await;
             for _ in 0..most {
                 next(&mut cursor, &mut seen, &events.data().await);
@@ -56,8 +53,8 @@ async fn a_storm_and_a_broken_line(store: Store) {
     while seen < last {
         next(&mut cursor, &mut seen, &events.data().await);
     }
-    eprintln!("{} writes, {seen} events, {lines} lines", written.len());
-    assert!(lines > 10 && i64::try_from(written.len()).unwrap() < seen);
+    eprintln!("{} writes, {seen} events", written.len());
+    assert!(i64::try_from(written.len()).unwrap() < seen);
     server.audit_is_whole().await;
 }
 
