@@ -34,12 +34,6 @@ fn is_passing(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether an error of the store is a broken unique constraint (for callers that turn it into `CONFLICT`).
-#[must_use]
-pub fn is_unique_violation(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(database) if database.is_unique_violation())
-}
-
 /// A stored value that no writer of ours produced: names table, column and row for the log, nothing for the caller.
 #[must_use]
 pub fn corrupt(table: &str, column: &str, row: &str) -> Error {

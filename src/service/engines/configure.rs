@@ -244,8 +244,20 @@ pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> 
     Ok(view)
 }
 
-fn ending() -> Error {
-    Error::conflict("the engine is being disabled: enable another one")
+/// Its version does not tell what an engine is in the middle of, and that is not to be undone by another configuration.
+///
+/// # Errors
+/// `CONFLICT`.
+fn require_at_rest(row: &EngineRow) -> Result<()> {
+    if row.pending_encrypted.is_some() {
+        return Err(Error::conflict(
+            "the secret of the engine's own account is being replaced: try again when that is done",
+        ));
+    }
+    if super::disable::is_ending(row) {
+        return Err(Error::conflict("the engine is being disabled: enable another one"));
+    }
+    Ok(())
 }
 
 /// The field by which the new configuration is about another target.
@@ -290,20 +302,10 @@ async fn update_once(
     let decision = access.administer(Area::Engines, "update_engine").await?;
     let mut event = access.granted(EventType::EngineUpdated, &decision);
     event.event_data = json!({ "engine": input.name });
-    let row = {
+    let mut row = {
         let mut tx = access.app().read().await?;
         named(&mut tx, &input.name).await?
     };
-    if row.pending_encrypted.is_some() {
-        return Err(Error::conflict(
-            "the secret of the engine's own account is being replaced: try again when that is done",
-        )
-        .into());
-    }
-    if super::disable::is_ending(&row) {
-        return Err(ending().into());
-    }
-    let mut row = row;
     apply(&access, &mut row, input, shown)?;
     event.event_data = summary(&row);
     if input.same_target {
@@ -316,11 +318,8 @@ async fn update_once(
                 if let Some(field) = moved {
                     refuse_to_leave(tx, &row, &field).await?;
                 }
-                // the version does not tell whether it was disabled, or drift found, since the row was read
                 let current = store::by_id(tx, row.id).await?.ok_or_else(no_engine)?;
-                if super::disable::is_ending(&current) {
-                    return Err(ending());
-                }
+                require_at_rest(&current)?;
                 let row = EngineRow { drift: current.drift, ..row };
                 store::update(tx, &row, expected).await?;
                 Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, vec![Effect::Issuance]))

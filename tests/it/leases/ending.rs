@@ -185,6 +185,57 @@ async fn an_engine_that_is_disabled_while_it_is_changed_goes_all_the_same() {
     server.audit_is_whole().await;
 }
 
+/// What an engine is in the middle of is not undone by another configuration: neither the new password of its account, nor its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_in_the_middle_of_something_is_not_configured() {
+    let ((server, target), elsewhere) = tokio::join!(dev_with_postgres(), Postgres::start());
+    target.run(&format!("CREATE ROLE its_own LOGIN SUPERUSER PASSWORD '{PASSWORD}'")).await;
+    let engine = |target: &Postgres| {
+        let mut config = target.config();
+        config["username"] = json!("its_own");
+        json!({ "name": "own", "kind": "postgresql", "config": config, "sameTarget": true })
+    };
+    let mut enable = engine(&target);
+    enable.as_object_mut().unwrap().remove("sameTarget");
+    server.enable_with(enable).await.ok();
+    server.put_role("prod.db.own", "own", json!({})).await.ok();
+    server.issue("prod.db.own").await;
+    elsewhere.run(&format!("CREATE ROLE its_own LOGIN SUPERUSER PASSWORD '{PASSWORD}'")).await;
+    let refused = async |why: &str| {
+        // where it would go is there, so nothing but what it is at stands against it
+        let input = engine(&elsewhere);
+        let reply =
+            server.mutate(&server.root, "updateEngine", "EnableEngineInput", input, "engine { name }").await;
+        reply.refused("CONFLICT");
+        assert!(reply.message().contains(why), "{}", reply.body);
+    };
+    target.server.freeze();
+    let own = json!({ "name": "own" });
+    let rotation =
+        server.mutate(&server.root, "rotateEngineRoot", "RotateEngineRootInput", own, "engine { name }");
+    let meanwhile = async {
+        until(SOON, "the rotation is begun", async || {
+            server.engine("own").await["rootRotationPending"] == true
+        })
+        .await;
+        refused("is being replaced").await;
+        target.server.thaw();
+    };
+    let (_, ()) = tokio::join!(rotation, meanwhile);
+    until(Duration::from_secs(60), "the rotation is finished", async || {
+        server.engine("own").await["rootRotationPending"] == false
+    })
+    .await;
+    server.issue("prod.db.own").await;
+    target.server.freeze();
+    let disable = json!({ "name": "own", "revokeLeases": true });
+    server.mutate(&server.root, "disableEngine", "DisableEngineInput", disable, "name").await.ok();
+    refused("is being disabled").await;
+    target.server.thaw();
+    until(Duration::from_secs(60), "the engine is gone", async || server.engine("own").await.is_null()).await;
+    assert!(target.users().await.is_empty());
+}
+
 /// A target that is gone for good: what was issued there is given up by who may, on the record, and the engine can go.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_of_a_target_that_is_gone_are_given_up_by_force() {
