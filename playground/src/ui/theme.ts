@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useLayoutEffect, useState } from 'react';
 
 export type Theme = 'system' | 'light' | 'dark';
 const KEY = 'secrethub.theme';
@@ -23,7 +23,8 @@ export function useTheme(): { theme: Theme; shown: 'light' | 'dark'; choose: (th
     return () => query.removeEventListener('change', changed);
   }, []);
   const shown = theme === 'system' ? (systemDark ? 'dark' : 'light') : theme;
-  useEffect(() => {
+  // before anything is painted, or a dark page begins with a flash of light
+  useLayoutEffect(() => {
     document.documentElement.dataset.theme = shown;
   }, [shown]);
   const choose = (chosen: Theme) => {
