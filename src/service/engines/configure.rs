@@ -280,7 +280,7 @@ async fn moved_field(
 /// # Errors
 /// `CONFLICT` if anything does.
 async fn refuse_to_leave(tx: &mut Tx, row: &EngineRow, field: &str) -> Result<()> {
-    let leases = store::by_id(tx, row.id).await?.map_or(0, |current| current.live_leases);
+    let leases = row.live_leases;
     let accounts = account_rotations::count_of(tx, row.id).await?;
     if leases == 0 && accounts == 0 {
         return Ok(());
@@ -315,11 +315,11 @@ async fn update_once(
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
-                if let Some(field) = moved {
-                    refuse_to_leave(tx, &row, &field).await?;
-                }
                 let current = store::by_id(tx, row.id).await?.ok_or_else(no_engine)?;
                 require_at_rest(&current)?;
+                if let Some(field) = moved {
+                    refuse_to_leave(tx, &current, &field).await?;
+                }
                 let row = EngineRow { drift: current.drift, ..row };
                 store::update(tx, &row, expected).await?;
                 Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, vec![Effect::Issuance]))

@@ -63,27 +63,20 @@ async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<E
     let plain = Zeroizing::new(serde_json::to_vec(proposal).map_err(Error::internal)?);
     let id = row.id.to_string();
     let sealed = access.keys.barrier.seal(&config_record(&id, row.config_version + 1), &plain)?;
-    let expected = row.config_version;
-    let mut row = row.clone();
-    row.pending_encrypted = Some(sealed);
-    row.updated_at = access.now;
+    let (engine_id, expected, now) = (row.id, row.config_version, access.now);
     let mut event = access.granted(EventType::EngineRootRotationStarted, &decision);
     event.event_data = json!({ "engine": row.name, "engine_id": id });
     access
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 // it may have been disabled meanwhile, or its limits changed
-                let current = store::by_id(tx, row.id).await?;
+                let current = store::by_id(tx, engine_id).await?;
                 let Some(current) = current.filter(|current| current.pending_encrypted.is_none()) else {
                     return Err(Error::conflict(
                         "the secret of this engine's account is being replaced already",
                     ));
                 };
-                let row = EngineRow {
-                    pending_encrypted: row.pending_encrypted,
-                    updated_at: row.updated_at,
-                    ..current
-                };
+                let row = EngineRow { pending_encrypted: Some(sealed), updated_at: now, ..current };
                 store::update(tx, &row, expected).await?;
                 Ok(Change::new(row, event, vec![Effect::Issuance]))
             })

@@ -193,17 +193,16 @@ async fn an_engine_in_the_middle_of_something_is_not_configured() {
     let engine = |target: &Postgres| {
         let mut config = target.config();
         config["username"] = json!("its_own");
-        json!({ "name": "own", "kind": "postgresql", "config": config, "sameTarget": true })
+        json!({ "name": "own", "kind": "postgresql", "config": config })
     };
-    let mut enable = engine(&target);
-    enable.as_object_mut().unwrap().remove("sameTarget");
-    server.enable_with(enable).await.ok();
+    server.enable_with(engine(&target)).await.ok();
     server.put_role("prod.db.own", "own", json!({})).await.ok();
     server.issue("prod.db.own").await;
     elsewhere.run(&format!("CREATE ROLE its_own LOGIN SUPERUSER PASSWORD '{PASSWORD}'")).await;
     let refused = async |why: &str| {
         // where it would go is there, so nothing but what it is at stands against it
-        let input = engine(&elsewhere);
+        let mut input = engine(&elsewhere);
+        input["sameTarget"] = json!(true);
         let reply =
             server.mutate(&server.root, "updateEngine", "EnableEngineInput", input, "engine { name }").await;
         reply.refused("CONFLICT");
