@@ -10,6 +10,7 @@ for (const colorScheme of ['light', 'dark']) {
       await logIn(page);
       await page.getByRole('button', { name: /Execute query/ }).waitFor();
       await check(page, 'explorer');
+      await words(page);
       await documentation(page);
       for (const name of ['Overview', 'Seal', 'Secrets', 'Leases', 'Audit']) {
         await open(page, name);
@@ -25,6 +26,22 @@ for (const colorScheme of ['light', 'dark']) {
       await check(page, 'a question');
     }, { colorScheme, viewport });
   }
+}
+
+/** A document with every kind of word that the editor has a colour for. */
+async function words(page) {
+  const text = 'query Q($n: Int! = 7, $on: Boolean = true) { # a comment\n  secrets(first: $n, prefix: "prod") @include(if: $on) { nodes { path } }\n}';
+  await page.locator('.graphiql-query-editor .view-lines').click();
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.insertText(text);
+  await page.keyboard.press('Escape');
+  await page.locator('.view-line', { hasText: '@include' }).waitFor();
+  // one for each kind, once they have their colours
+  await until('words have colours', async () => (await page.evaluate(() => {
+    const spans = document.querySelectorAll('.graphiql-query-editor .view-line span span');
+    return new Set([...spans].map((span) => getComputedStyle(span).color)).size;
+  })) >= 7);
+  await check(page, 'every kind of word');
 }
 
 /** An operation of the tour, which begins with a comment, its answer, and the documentation from the root types to arguments and values. */
