@@ -122,17 +122,18 @@ impl Engines {
         slot.check(target.version)?;
         let _place = slot.lanes.enter(lane, end).await?;
         let _admitted = slot.admit(target.version)?;
-        let mut outcome = self.once(&slot, target, installation, operation.clone(), end).await?;
+        let (mut outcome, mut version) =
+            self.once(&slot, target, installation, operation.clone(), end).await?;
         let stopped = slot.tenure.closing.is_cancelled();
         if matches!(outcome, Err(Failure::NotSent(_))) && !stopped && slot.wait().is_none() {
             // a process that ended idle is noticed by whoever would be its next caller: another one hears of the call for the first time
-            outcome = self.once(&slot, target, installation, operation, end).await?;
+            (outcome, version) = self.once(&slot, target, installation, operation, end).await?;
         }
-        slot.settle(target.version, &outcome);
+        slot.settle(version, &outcome);
         outcome.map_err(CallError::from)
     }
 
-    /// One call of the process that there is, or of one that is started for it.
+    /// One call of the process that there is, or of one that is started for it, and the version of the configuration that it has.
     async fn once(
         &self,
         slot: &Arc<Slot>,
@@ -140,16 +141,16 @@ impl Engines {
         installation: &Installation,
         operation: Operation,
         end: Instant,
-    ) -> Result<Result<Value, Failure>, CallError> {
+    ) -> Result<(Result<Value, Failure>, i64), CallError> {
         let process = match slot.running(target.version) {
             Some(process) => process,
             None => self.started(slot, target, installation, end).await?,
         };
         let outcome = process.connection.call(operation, end).await;
         if let Err(Failure::Gone(end) | Failure::NotSent(end)) = &outcome {
-            slot.note_end(target.version, &process, end);
+            slot.note_end(&process, end);
         }
-        Ok(outcome)
+        Ok((outcome, process.version))
     }
 
     /// Waits for a process; its start goes on if this caller gives up.
@@ -212,6 +213,15 @@ impl Engines {
     pub fn is_open(&self, id: Uuid) -> Option<Duration> {
         let slot = self.0.slots.lock().get(&id).map(Arc::clone);
         slot.and_then(|slot| slot.wait())
+    }
+
+    /// Has the next call, with this version of the configuration or an older one, served by a process that has it. What is under way may
+    /// finish.
+    pub fn renew(&self, id: Uuid, version: i64) {
+        let slot = self.0.slots.lock().get(&id).map(Arc::clone);
+        if let Some(slot) = slot {
+            slot.renew(version);
+        }
     }
 
     /// Ends an engine's process and forgets its failures. Calls under way fail; the next call starts another.

@@ -55,6 +55,8 @@ pub(super) struct Process {
     pub connection: Connection,
     pub hello: Hello,
     pub sandbox: Sandbox,
+    /// Of the configuration that it is given; 0: of none.
+    pub version: i64,
     pub closing: CancellationToken,
     /// Cancelled when there is no process any more.
     pub ended: CancellationToken,
@@ -116,7 +118,17 @@ pub(super) async fn start(
     let connection = Connection::start(from, to, closing.clone(), cause);
     let replaced = CancellationToken::new();
     let counted = AtomicBool::new(false);
-    Ok(Process { connection, hello, sandbox, closing, ended, replaced, _library: library, counted })
+    Ok(Process {
+        connection,
+        hello,
+        sandbox,
+        version: 0,
+        closing,
+        ended,
+        replaced,
+        _library: library,
+        counted,
+    })
 }
 
 fn no_socket() -> String {

@@ -81,6 +81,11 @@ impl Slot {
         self.state.lock().breaker.wait(Instant::now())
     }
 
+    /// Takes no more calls with a configuration older than this one. What is under way may finish.
+    pub fn renew(&self, version: i64) {
+        self.state.lock().adopt(version);
+    }
+
     /// Turns the call away at once if nothing is let through for this version of the configuration.
     pub fn check(&self, version: i64) -> Result<(), CallError> {
         let mut state = self.state.lock();
@@ -102,24 +107,24 @@ impl Slot {
         }
     }
 
-    /// The process that serves this version, if it is there and well.
+    /// The process that serves this version or a newer one, if it is there and well.
     pub fn running(&self, version: i64) -> Option<Arc<Process>> {
         let state = self.state.lock();
         let current = state.process.as_ref().filter(|process| !process.is_closed())?;
-        (state.version == Some(version)).then(|| Arc::clone(current))
+        (state.version >= Some(version)).then(|| Arc::clone(current))
     }
 
-    /// What was said of this configuration a moment ago.
+    /// What was said a moment ago of this configuration or a newer one.
     pub fn refusal(&self, version: i64) -> Option<EngineError> {
         let state = self.state.lock();
         let (error, until) = state.refused.as_ref()?;
-        (state.version == Some(version) && *until > Instant::now()).then(|| error.clone())
+        (state.version >= Some(version) && *until > Instant::now()).then(|| error.clone())
     }
 
     /// Takes a new process, unless the configuration has changed meanwhile.
-    pub fn install(&self, version: i64, process: &Arc<Process>) {
+    pub fn install(&self, process: &Arc<Process>) {
         let mut state = self.state.lock();
-        if state.version != Some(version) {
+        if state.version != Some(process.version) {
             process.replaced.cancel();
             return;
         }
@@ -187,13 +192,13 @@ impl Slot {
     }
 
     /// Counts the failure of a process once, whoever sees it first.
-    pub fn note_end(&self, version: i64, process: &Process, end: &End) {
+    pub fn note_end(&self, process: &Process, end: &End) {
         if end.failure && process.count_once() {
             let message = match &end.detail {
                 Some(detail) => format!("{} ({detail})", end.message),
                 None => end.message.to_owned(),
             };
-            self.failed(version, &message, process.connection.ended_idle());
+            self.failed(process.version, &message, process.connection.ended_idle());
         }
     }
 
@@ -224,9 +229,10 @@ impl Slot {
 }
 
 impl State {
-    /// Failures of a former configuration are no reason to wait with this one; its process is replaced.
+    /// Failures of a former configuration are no reason to wait with this one; its process is replaced. A caller that has read
+    /// the former one a moment too early changes nothing.
     fn adopt(&mut self, version: i64) {
-        if self.version != Some(version) {
+        if self.version < Some(version) {
             self.version = Some(version);
             self.breaker = Breaker::default();
             self.refused = None;
@@ -284,3 +290,7 @@ fn silence(answer: &Value) -> Option<EngineError> {
 fn jitter() -> f64 {
     rand::random()
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

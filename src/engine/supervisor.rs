@@ -57,9 +57,9 @@ pub(super) async fn start(
     match connect(&inner, &target, &installation, &slot.tenure, end).await {
         Ok(process) => {
             let process = Arc::new(process);
-            slot.install(target.version, &process);
+            slot.install(&process);
             let idle = inner.settings.idle;
-            tokio::spawn(keep(Arc::clone(&slot), Arc::clone(&process), target.version, idle));
+            tokio::spawn(keep(Arc::clone(&slot), Arc::clone(&process), idle));
             Ok(process)
         }
         Err(reason) => {
@@ -87,7 +87,8 @@ pub(super) async fn connect(
         let kind = &target.kind;
         NotStarted::Failed(format!("no plugin of the kind '{kind}' can be used: see the list of plugins"))
     })?;
-    let process = plugin.start(settings, starter, tenure).await.map_err(NotStarted::Failed)?;
+    let mut process = plugin.start(settings, starter, tenure).await.map_err(NotStarted::Failed)?;
+    process.version = target.version;
     if process.hello.kind != target.kind {
         return Err(NotStarted::Failed("the plugin says that it has another kind now".to_owned()));
     }
@@ -111,7 +112,7 @@ pub(super) async fn connect(
 }
 
 /// Watches over a process until it ends: by itself, idle, or replaced by another.
-async fn keep(slot: Arc<Slot>, process: Arc<Process>, version: i64, idle: Duration) {
+async fn keep(slot: Arc<Slot>, process: Arc<Process>, idle: Duration) {
     let mut look = Instant::now() + idle;
     loop {
         tokio::select! {
@@ -129,7 +130,7 @@ async fn keep(slot: Arc<Slot>, process: Arc<Process>, version: i64, idle: Durati
     }
     process.connection.close(End::stopped());
     if let Some(end) = process.connection.end() {
-        slot.note_end(version, &process, &end);
+        slot.note_end(&process, &end);
     }
 }
 

@@ -83,7 +83,7 @@ pub struct Target {
     pub id: Uuid,
     pub name: String,
     pub kind: String,
-    /// Changes with the configuration: a process with another version is replaced.
+    /// Grows with each change of the configuration: a process with an older one is replaced.
     pub version: i64,
     pub config: ConfigSource,
 }

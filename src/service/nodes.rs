@@ -10,7 +10,7 @@ use super::ledger::{Attempt, Change};
 use crate::error::Result;
 use crate::storage::db::{Db, Tx};
 use crate::storage::nodes::{self as store, NodeRow};
-use crate::storage::{account_rotations, leases};
+use crate::storage::{account_rotations, leases, root_rotations};
 use chrono::{DateTime, Duration, Utc};
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -129,6 +129,7 @@ async fn record(app: &App, over: &[Uuid], now: DateTime<Utc>, within: Duration) 
                 let mut taken = 0;
                 for id in over {
                     taken += account_rotations::expedite(tx, id, now).await?;
+                    taken += root_rotations::expedite(tx, id).await?;
                     taken += leases::expedite(tx, id, now, now + within).await?;
                     store::remove(tx, id).await?;
                 }

@@ -35,6 +35,7 @@ pub mod policies;
 mod postgres_pool;
 pub mod roles;
 mod roles_secret_ids;
+pub mod root_rotations;
 pub mod seal;
 pub mod secrets;
 mod secrets_versions;

@@ -1,11 +1,12 @@
 //! The engine's connections: a bounded number, kept while they are of use.
 
+use crate::accounts::is_login_refusal;
 use crate::failure::{Failure, Result};
 use crate::link::{Access, Link};
 use secrethub_engine::EngineError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
 
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(60);
@@ -15,6 +16,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     places: Arc<Semaphore>,
+    /// Held while the account that connections are made with gets another password, until [`Pool::change`].
+    pub(crate) changing: AsyncMutex<()>,
 }
 
 struct Shared {
@@ -42,6 +45,7 @@ impl Pool {
         Self {
             shared: Arc::new(Shared { state: Mutex::new(state) }),
             places: Arc::new(Semaphore::new(most as usize)),
+            changing: AsyncMutex::default(),
         }
     }
 
@@ -79,8 +83,24 @@ impl Pool {
             state.idle.drain(..excess);
             (Arc::clone(&state.access), state.generation)
         };
-        let link = access.open(database).await?;
+        let (link, generation) = self.open(database, access, generation).await?;
         Ok(Session { link: Some(link), generation, shared: Arc::clone(&self.shared), _place: place })
+    }
+
+    /// With the password in force, even if it is replaced at this moment.
+    async fn open(&self, database: &str, mut access: Arc<Access>, mut made: u64) -> Result<(Link, u64)> {
+        loop {
+            let refused = match access.open(database).await {
+                Err(failure) if is_login_refusal(&failure) => failure,
+                opened => return Ok((opened?, made)),
+            };
+            drop(self.changing.lock().await);
+            let state = self.shared.state();
+            if state.generation == made {
+                return Err(refused);
+            }
+            (access, made) = (Arc::clone(&state.access), state.generation);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::accounts::is_login_refusal;
 use crate::config::Config;
 use crate::engine::PostgresEngine;
+use crate::failure::{Result as StepResult, repeat};
 use crate::link::{Access, Link};
 use crate::statements::literal;
 use crate::verifier::Verifier;
@@ -21,10 +22,14 @@ impl PostgresEngine {
         }
         let verifier = Verifier::of(&proposal.password).await?;
         let access = Access::new(&proposal)?;
-        let mut link = self.log_in_anyhow(&access, &proposal.database).await?;
         // done even if the new one works: a server that trusts everybody takes any password
         let text = format!("ALTER ROLE SESSION_USER PASSWORD {}", literal(verifier.expose()));
-        link.run(&text).await.map_err(|failure| verifier.hide(failure.error))?;
+        let _changing = self.pool.changing.lock().await;
+        let altered = repeat(|| {
+            let (access, text, database) = (&access, &text, &proposal.database);
+            Box::pin(async move { self.log_in_anyhow(access, database).await?.run(text).await })
+        });
+        altered.await.map_err(|failure| verifier.hide(failure.error))?;
         let proven = access.open(&proposal.database).await;
         proven.map_err(|failure| {
             let said = failure.error.message;
@@ -38,20 +43,17 @@ impl PostgresEngine {
         Ok(())
     }
 
-    /// With the new password, if an earlier try came that far; otherwise with the old one.
-    async fn log_in_anyhow(&self, access: &Access, database: &str) -> Result<Link> {
-        match access.open(database).await {
-            Ok(link) => return Ok(link),
-            Err(failure) if is_login_refusal(&failure) => {}
-            Err(failure) => return Err(failure.error),
-        }
-        match self.pool.access().open(database).await {
-            Ok(link) => Ok(link),
-            Err(failure) if is_login_refusal(&failure) => {
-                let message = "the target takes neither the old password of the engine's account nor the new one: set one there";
-                Err(EngineError::refused(message))
+    /// With the new password, if an earlier try came that far; otherwise with the old one. Another try may come that far in between.
+    async fn log_in_anyhow(&self, new: &Access, database: &str) -> StepResult<Link> {
+        let old = self.pool.access();
+        for access in [new, &*old, new] {
+            match access.open(database).await {
+                Err(failure) if is_login_refusal(&failure) => {}
+                opened => return opened,
             }
-            Err(failure) => Err(failure.error),
         }
+        let message = "the target takes neither the old password of the engine's account nor the new one: set one there, and \
+                       update the engine with it";
+        Err(EngineError::refused(message).into())
     }
 }

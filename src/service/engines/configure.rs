@@ -1,21 +1,15 @@
-//! Enabling an engine and changing it. A configuration is tried on the target, in a process of its own, before it is saved.
+//! Enabling an engine. A configuration is tried on the target, in a process of its own, before it is saved.
 
-use super::super::cache::Effect;
 use super::super::context::{Access, OpContext, settle};
 use super::super::ledger::{Attempt, Change};
-use super::super::seal::open_record;
 use super::super::{App, input};
-use super::moved::moved;
 use super::shown::without_secrets;
-use super::{EngineView, MAX_CONFIG, ask, config_record, named, no_engine, store};
+use super::{EngineView, MAX_CONFIG, ask, config_record, store};
 use crate::engine::{CallError, PluginInfo, Target};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::{Area, Decision};
-use crate::storage::account_rotations;
-use crate::storage::db::Tx;
 use crate::storage::engines::EngineRow;
-use crate::storage::errors::corrupt;
 use secrethub_engine::ErrorKind;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
@@ -70,7 +64,7 @@ fn taken_name() -> Error {
 }
 
 /// Requires the right, and says what is there of that name.
-async fn authorised(
+pub(super) async fn authorised(
     ctx: &OpContext,
     operation: &str,
     name: &str,
@@ -81,7 +75,7 @@ async fn authorised(
     Ok((decision, store::find(&mut tx, name).await?))
 }
 
-fn check(input: &EnableEngine) -> Result<()> {
+pub(super) fn check(input: &EnableEngine) -> Result<()> {
     input::name("name", Some(&input.name))?;
     input::description(input.description.as_deref())?;
     input::ttl("maxTtlSeconds", input.max_ttl_seconds, MAX_TTL)?;
@@ -103,7 +97,7 @@ pub(super) fn check_config(config: &Value) -> Result<()> {
     Ok(())
 }
 
-async fn plugin(app: &App, kind: &str) -> Result<PluginInfo> {
+pub(super) async fn plugin(app: &App, kind: &str) -> Result<PluginInfo> {
     match app.engines.plugin(kind).await {
         Some(plugin) if plugin.available => Ok(plugin),
         Some(plugin) => Err(Error::new(
@@ -124,7 +118,7 @@ async fn plugin(app: &App, kind: &str) -> Result<PluginInfo> {
 }
 
 /// Connects with the configuration and lets the engine see whether the target answers and gives it the rights.
-async fn try_out(app: &App, id: Uuid, input: &EnableEngine) -> Result<()> {
+pub(super) async fn try_out(app: &App, id: Uuid, input: &EnableEngine) -> Result<()> {
     let config = input.config.clone();
     let target = Target {
         id,
@@ -200,7 +194,7 @@ pub(super) fn summary(row: &EngineRow) -> Value {
     })
 }
 
-fn apply(access: &Access, row: &mut EngineRow, input: &EnableEngine, shown: &Value) -> Result<()> {
+pub(super) fn apply(access: &Access, row: &mut EngineRow, input: &EnableEngine, shown: &Value) -> Result<()> {
     row.description = input.description.clone().filter(|text| !text.is_empty());
     row.max_ttl_seconds = input.max_ttl_seconds;
     row.max_leases = input.max_leases;
@@ -218,112 +212,4 @@ pub(super) fn seal_config(access: &Access, row: &mut EngineRow, config: &Value) 
     row.config_encrypted = access.keys.barrier.seal(&config_record(&id, row.config_version), &plain)?;
     row.key_version = i64::from(access.keys.barrier.keyring().active().version());
     Ok(())
-}
-
-/// Gives an engine another configuration, all of it, and other limits. Its leases stay and are renewed and revoked with it from
-/// then on. Needs the area `engines`.
-///
-/// # Errors
-/// As [`enable`], `NOT_FOUND`, and `CONFLICT` while the secret of its own account is being replaced, or if it would be about another
-/// target while leases or bound accounts live on the present one.
-pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> {
-    check(&input)?;
-    let (_, before) = settle!(authorised(ctx, "update_engine", &input.name))?;
-    let before = before.ok_or_else(no_engine)?;
-    if before.engine_type != input.kind {
-        return Err(Error::bad_input("kind", "the kind of an engine cannot be changed: enable another one"));
-    }
-    let plugin = plugin(ctx.app(), &input.kind).await?;
-    try_out(ctx.app(), before.id, &input).await?;
-    let moved =
-        if input.same_target { None } else { moved_field(ctx.app(), &before, &input, &plugin).await? };
-    let shown = without_secrets(&input.config, &plugin.config_schema);
-    let view = settle!(update_once(ctx, &input, before.config_version, &shown, moved.as_deref()))?;
-    // the process with the former configuration ends now rather than at its next call
-    ctx.app().engines.stop(before.id).await;
-    Ok(view)
-}
-
-/// Its version does not tell what an engine is in the middle of, and that is not to be undone by another configuration.
-///
-/// # Errors
-/// `CONFLICT`.
-fn require_at_rest(row: &EngineRow) -> Result<()> {
-    if row.pending_encrypted.is_some() {
-        return Err(Error::conflict(
-            "the secret of the engine's own account is being replaced: try again when that is done",
-        ));
-    }
-    if super::disable::is_ending(row) {
-        return Err(Error::conflict("the engine is being disabled: enable another one"));
-    }
-    Ok(())
-}
-
-/// The field by which the new configuration is about another target.
-async fn moved_field(
-    app: &App,
-    before: &EngineRow,
-    input: &EnableEngine,
-    plugin: &PluginInfo,
-) -> Result<Option<String>> {
-    let id = before.id.to_string();
-    let name = config_record(&id, before.config_version);
-    let plain = open_record(app, &name, &before.config_encrypted).await?;
-    let former: Value =
-        serde_json::from_slice(&plain).map_err(|_| corrupt("engines", "config_encrypted", &id))?;
-    Ok(moved(&former, &input.config, &plugin.config_schema))
-}
-
-/// What lives on the target can be reached only there.
-///
-/// # Errors
-/// `CONFLICT` if anything does.
-async fn refuse_to_leave(tx: &mut Tx, row: &EngineRow, field: &str) -> Result<()> {
-    let leases = row.live_leases;
-    let accounts = account_rotations::count_of(tx, row.id).await?;
-    if leases == 0 && accounts == 0 {
-        return Ok(());
-    }
-    Err(Error::conflict(format!(
-        "with another {field} this is another target, and the engine has {leases} live leases and {accounts} bound accounts \
-         on the present one: revoke and unbind them first, enable another engine, or, if it is the same target, say sameTarget: true"
-    )))
-}
-
-async fn update_once(
-    ctx: &OpContext,
-    input: &EnableEngine,
-    expected: i64,
-    shown: &Value,
-    moved: Option<&str>,
-) -> Result<EngineView, Attempt> {
-    let access = ctx.access().await?;
-    let decision = access.administer(Area::Engines, "update_engine").await?;
-    let mut event = access.granted(EventType::EngineUpdated, &decision);
-    event.event_data = json!({ "engine": input.name });
-    let mut row = {
-        let mut tx = access.app().read().await?;
-        named(&mut tx, &input.name).await?
-    };
-    apply(&access, &mut row, input, shown)?;
-    event.event_data = summary(&row);
-    if input.same_target {
-        event.event_data["same_target"] = json!(true);
-    }
-    let (app, moved) = (Arc::clone(access.app()), moved.map(str::to_owned));
-    access
-        .change(&event.clone(), move |tx| {
-            Box::pin(async move {
-                let current = store::by_id(tx, row.id).await?.ok_or_else(no_engine)?;
-                require_at_rest(&current)?;
-                if let Some(field) = moved {
-                    refuse_to_leave(tx, &current, &field).await?;
-                }
-                let row = EngineRow { drift: current.drift, ..row };
-                store::update(tx, &row, expected).await?;
-                Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, vec![Effect::Issuance]))
-            })
-        })
-        .await
 }

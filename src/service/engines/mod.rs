@@ -11,10 +11,11 @@ mod roles;
 mod root;
 mod rotate;
 mod shown;
+mod update;
 
 pub use accounts::{AccountView, BindAccount, account_of, bind, unbind};
 pub(super) use ask::{ask, ask_background, client_error, recorded, saving_error, told};
-pub use configure::{EnableEngine, enable, update};
+pub use configure::{EnableEngine, enable};
 pub(super) use disable::is_ending;
 pub use disable::{Disabled, disable, finish_disabled};
 pub use drift::check_all as check_drift;
@@ -23,6 +24,7 @@ pub use roles::{DeletedRole, EngineRole, EngineRoleView, delete_role, put_role, 
 pub(super) use roles::{open_role, role_record};
 pub use root::{finish_pending as finish_root_rotation, rotate_root};
 pub use rotate::{rotate_due, rotate_secret};
+pub use update::update;
 
 use super::context::{OpContext, settle};
 use super::ledger::Attempt;

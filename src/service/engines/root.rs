@@ -15,26 +15,32 @@ use crate::model::audit::EventType;
 use crate::model::policies::Area;
 use crate::storage::engines::EngineRow;
 use crate::storage::errors::corrupt;
+use crate::storage::root_rotations;
+use crate::storage::root_rotations::Hold;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// How long nobody else begins, after someone has: longer than a call can take.
+const HOLD: chrono::Duration = chrono::Duration::seconds(90);
 
 /// Gives the engine's own account a new secret that nobody sees. Needs the area `engines`.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BAD_USER_INPUT` if this engine cannot, `ENGINE_UNAVAILABLE`: then it is finished in the background, if it was begun.
+/// `NOT_FOUND`, `BAD_USER_INPUT` if this engine cannot, `CONFLICT` while it is being replaced, `ENGINE_UNAVAILABLE`: then it is finished
+/// in the background, if it was begun.
 pub async fn rotate_root(ctx: &OpContext, name: &str) -> Result<EngineView> {
     let (ctx, name) = (ctx.clone(), name.to_owned());
     to_the_end(async move {
         let row = settle!(authorise(&ctx, &name))?;
-        let row = match row.pending_encrypted {
+        let (row, hold) = match row.pending_encrypted {
             // one that was begun before is finished first
-            Some(_) => row,
+            Some(_) => settle!(take_up(&ctx, row.id))?.ok_or_else(being_replaced)?,
             None => {
                 let proposal = ask(ctx.app(), &row, Operation::ProposeRoot)
                     .await
@@ -43,7 +49,7 @@ pub async fn rotate_root(ctx: &OpContext, name: &str) -> Result<EngineView> {
             }
         };
         failpoint!("root.proposed");
-        let row = carry_out(&ctx, &row).await?;
+        let row = carry_out(&ctx, &row, hold).await?;
         let mut tx = ctx.app().read().await?;
         EngineView::seen(ctx.app(), &mut tx, row).await
     })
@@ -57,13 +63,24 @@ async fn authorise(ctx: &OpContext, name: &str) -> Result<EngineRow, Attempt> {
     Ok(named(&mut tx, name).await?)
 }
 
-async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<EngineRow, Attempt> {
+pub(super) fn being_replaced() -> Error {
+    let message =
+        "the secret of the engine's own account is being replaced at this moment: try again shortly";
+    Error::conflict(message).with_retry_after(1)
+}
+
+fn hold(app: &App, engine_id: Uuid) -> Hold {
+    Hold { engine_id, node: app.node.id, until: app.clock.now() + HOLD }
+}
+
+async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<(EngineRow, Hold), Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "rotate_engine_root").await?;
     let plain = Zeroizing::new(serde_json::to_vec(proposal).map_err(Error::internal)?);
     let id = row.id.to_string();
     let sealed = access.keys.barrier.seal(&config_record(&id, row.config_version + 1), &plain)?;
     let (engine_id, expected, now) = (row.id, row.config_version, access.now);
+    let hold = hold(ctx.app(), engine_id);
     let mut event = access.granted(EventType::EngineRootRotationStarted, &decision);
     event.event_data = json!({ "engine": row.name, "engine_id": id });
     access
@@ -71,30 +88,78 @@ async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<E
             Box::pin(async move {
                 // it may have been disabled meanwhile, or its limits changed
                 let current = store::by_id(tx, engine_id).await?;
-                let Some(current) = current.filter(|current| current.pending_encrypted.is_none()) else {
-                    return Err(Error::conflict(
-                        "the secret of this engine's account is being replaced already",
-                    ));
-                };
+                let at_rest = current.filter(|current| current.pending_encrypted.is_none());
+                let current = at_rest.ok_or_else(being_replaced)?;
+                if !root_rotations::take(tx, &hold, now).await? {
+                    return Err(being_replaced());
+                }
                 let row = EngineRow { pending_encrypted: Some(sealed), updated_at: now, ..current };
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new(row, event, vec![Effect::Issuance]))
+                Ok(Change::new((row, hold), event, vec![Effect::Issuance]))
             })
         })
         .await
 }
 
-/// For the task that finishes what broke off.
+/// Takes what was begun before, with what the store has of it now. `None`: somebody is at it, or there is nothing to do.
+pub(super) async fn take_up(ctx: &OpContext, engine_id: Uuid) -> Result<Option<(EngineRow, Hold)>, Attempt> {
+    let app = ctx.app();
+    let (hold, now) = (hold(app, engine_id), app.clock.now());
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                let row = store::by_id(tx, engine_id).await?;
+                let value = match row.filter(|row| row.pending_encrypted.is_some()) {
+                    Some(row) if root_rotations::take(tx, &hold, now).await? => Some((row, hold)),
+                    _ => None,
+                };
+                Ok(Change { value, events: Vec::new(), effects: Vec::new() })
+            })
+        })
+        .await
+}
+
+/// Another attempt may begin at once.
+pub(super) async fn let_go(ctx: &OpContext, hold: Hold) {
+    if let Err(error) = settle!(release(ctx.app(), hold)) {
+        // it ends by itself
+        tracing::warn!(context = error.log_context(), "the next attempt at a rotation waits");
+    }
+}
+
+async fn release(app: &App, hold: Hold) -> Result<(), Attempt> {
+    app.ledger
+        .change(app.undecided(), None, move |tx| {
+            Box::pin(async move {
+                root_rotations::release(tx, &hold).await?;
+                Ok(Change { value: (), events: Vec::new(), effects: Vec::new() })
+            })
+        })
+        .await
+}
+
+/// For the task that finishes what broke off. Nothing happens while somebody is at it.
 ///
 /// # Errors
 /// `SEALED`, `UNAVAILABLE`, `ENGINE_UNAVAILABLE`.
 pub async fn finish_pending(ctx: &OpContext, row: &EngineRow) -> Result<()> {
-    carry_out(ctx, row).await.map(drop)
+    match settle!(take_up(ctx, row.id))? {
+        Some((row, hold)) => carry_out(ctx, &row, hold).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Has the target take the stored proposal, and makes it the configuration. Repeated until it succeeds: the engine makes out which
 /// of the two secrets is in force.
-async fn carry_out(ctx: &OpContext, row: &EngineRow) -> Result<EngineRow> {
+async fn carry_out(ctx: &OpContext, row: &EngineRow, hold: Hold) -> Result<EngineRow> {
+    let carried_out = adopt(ctx, row, hold).await;
+    if carried_out.is_err() {
+        let_go(ctx, hold).await;
+    }
+    carried_out
+}
+
+async fn adopt(ctx: &OpContext, row: &EngineRow, hold: Hold) -> Result<EngineRow> {
     let app = ctx.app();
     let proposal = pending(app, row).await?;
     let operation = Operation::RotateRoot { proposal: proposal.clone() };
@@ -106,10 +171,8 @@ async fn carry_out(ctx: &OpContext, row: &EngineRow) -> Result<EngineRow> {
         None => Value::Null,
     };
     let shown = without_secrets(&proposal, &schema);
-    let row = settle!(promote(ctx, row, &proposal, &shown))?;
-    // its process has the former configuration
-    app.engines.stop(row.id).await;
-    Ok(row)
+    // its process goes on with the new secret until somebody asks with the new configuration
+    settle!(promote(ctx, row, &proposal, &shown, hold))
 }
 
 async fn pending(app: &App, row: &EngineRow) -> Result<Value> {
@@ -124,6 +187,7 @@ async fn promote(
     row: &EngineRow,
     proposal: &Value,
     shown: &Value,
+    hold: Hold,
 ) -> Result<EngineRow, Attempt> {
     let app: &Arc<App> = ctx.app();
     let keys = app.keys.get()?;
@@ -144,6 +208,7 @@ async fn promote(
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
+                root_rotations::release(tx, &hold).await?;
                 // limits and description may have been changed meanwhile, and live leases counted
                 let current = store::by_id(tx, row.id).await?;
                 let current = current.ok_or_else(|| Error::conflict("the engine was disabled meanwhile"))?;

@@ -172,7 +172,19 @@ fn lifetime(
     (granted, access.now + Duration::seconds(most.max(granted.seconds)))
 }
 
+/// What became of a lease that was to begin.
+enum Insertion {
+    Done,
+    /// This one was asked for with the same key a moment ago.
+    Known(Box<LeaseRow>),
+    /// The engine has another configuration since it was looked at.
+    Changed,
+}
+
 /// `Some`: the lease that was asked for with the same key a moment ago.
+///
+/// # Errors
+/// [`Attempt::Stale`] too if the engine was changed meanwhile: the next attempt knows.
 async fn insert(
     access: &Access,
     event: &AuditEvent,
@@ -182,24 +194,30 @@ async fn insert(
     let now = access.now;
     let wants = vec![Want::Token(row.token_accessor), Want::Room(row.secret_id)];
     let event = event.clone();
-    access
+    let unrecorded = |value| Change { value, events: Vec::new(), effects: Vec::new() };
+    let insertion = access
         .change_knowing(wants, &event.clone(), move |tx| {
             Box::pin(async move {
                 // a revocation of the token from here on finds the lease
                 tokens::require_live(tx, row.token_accessor, now).await?;
-                if let Some(key) = &row.idempotency_key {
-                    let before = store::by_key(tx, &row.actor_id, key).await?;
-                    if before.is_some() {
-                        return Ok(Change { value: before, events: Vec::new(), effects: Vec::new() });
-                    }
+                if let Some(key) = &row.idempotency_key
+                    && let Some(before) = store::by_key(tx, &row.actor_id, key).await?
+                {
+                    return Ok(unrecorded(Insertion::Known(Box::new(before))));
                 }
                 match store::begin(tx, row, config_version).await? {
-                    None => Ok(Change::new(None, event, Vec::new())),
+                    None => Ok(Change::new(Insertion::Done, event, Vec::new())),
+                    Some(NoRoom::Changed) => Ok(unrecorded(Insertion::Changed)),
                     Some(why) => Err(no_room(why)),
                 }
             })
         })
-        .await
+        .await?;
+    match insertion {
+        Insertion::Done => Ok(None),
+        Insertion::Known(before) => Ok(Some(*before)),
+        Insertion::Changed => Err(Attempt::Stale),
+    }
 }
 
 fn no_room(why: NoRoom) -> Error {

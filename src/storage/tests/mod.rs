@@ -20,6 +20,7 @@ mod nodes;
 mod partitions;
 mod policies;
 mod roles;
+mod root_rotations;
 mod schema;
 mod schema_certificates;
 mod seal;

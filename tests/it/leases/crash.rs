@@ -180,9 +180,18 @@ const OWN: &str = "CREATE ROLE engine LOGIN SUPERUSER PASSWORD 'engine-password-
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rotation_of_the_engines_own_account() {
+    the_engines_own_account_is_rotated(Store::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rotation_of_the_engines_own_account_with_the_store_on_postgresql() {
+    the_engines_own_account_is_rotated(Store::Postgres).await;
+}
+
+async fn the_engines_own_account_is_rotated(store: Store) {
     let target = Postgres::start().await;
     target.run(OWN).await;
-    let mut server = server_with_plugins(Store::Sqlite).await;
+    let mut server = server_with_plugins(store).await;
     let mut config = target.config();
     config["username"] = json!("engine");
     config["password"] = json!("engine-password-at-first");

@@ -10,6 +10,7 @@ mod midway;
 mod nodes;
 mod objects;
 mod outage;
+mod own_secret;
 mod refusals;
 mod renewing;
 

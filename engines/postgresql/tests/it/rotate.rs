@@ -98,3 +98,49 @@ async fn passwords_of_other_accounts_are_rotated() {
     assert!(!format!("{error:?}").contains("SCRAM"), "{error}");
     target.server.log_in("postgres", ROOT, ROOT_PASSWORD).await.unwrap();
 }
+
+/// As when a node takes up what another one is slow with: the target fails one of two that change the same account.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_password_is_set_by_several_at_once() {
+    let target = Target::new(Admin::Createrole).await;
+    let first = target.engine().await;
+    let proposal = first.propose_root().await.unwrap();
+    let setting = (0..12).map(|_| async {
+        let engine = target.engine().await;
+        engine.rotate_root(proposal.clone()).await
+    });
+    for set in futures_util::future::join_all(setting).await {
+        set.unwrap();
+    }
+    first.rotate_root(proposal).await.unwrap();
+    first.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_fails_while_the_engines_own_password_is_rotated() {
+    let target = Target::new(Admin::Createrole).await;
+    // each change has all of them log in anew, and some while the next one is made
+    let engine = target.engine_with(json!({ "max_connections": 32 })).await;
+    let rotating = async {
+        for _ in 0..20 {
+            engine.rotate_root(engine.propose_root().await.unwrap()).await.unwrap();
+        }
+    };
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let using = (0..32).map(|_| async {
+        let mut issued = 0;
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            let lease = lease();
+            engine.issue(&target.role(), &lease).await.unwrap();
+            engine.revoke(&revocation(&lease)).await.unwrap();
+            issued += 1;
+        }
+        issued
+    });
+    let rotating = async {
+        rotating.await;
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (issued, ()) = tokio::join!(futures_util::future::join_all(using), rotating);
+    assert!(issued.iter().all(|issued| *issued > 0), "{issued:?}");
+}
