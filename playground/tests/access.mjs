@@ -34,13 +34,17 @@ async function words(page) {
   await page.locator('.graphiql-query-editor .view-lines').click();
   await page.keyboard.press('ControlOrMeta+A');
   await page.keyboard.insertText(text);
-  await page.keyboard.press('Escape');
   await page.locator('.view-line', { hasText: '@include' }).waitFor();
   // one for each kind, once they have their colours
   await until('words have colours', async () => (await page.evaluate(() => {
     const spans = document.querySelectorAll('.graphiql-query-editor .view-line span span');
     return new Set([...spans].map((span) => getComputedStyle(span).color)).size;
   })) >= 7);
+  // what is suggested may come later than the text
+  await until('nothing is suggested', async () => {
+    await page.keyboard.press('Escape');
+    return (await page.locator('.suggest-widget.visible').count()) === 0;
+  });
   await check(page, 'every kind of word');
 }
 
@@ -69,9 +73,25 @@ function isGraphiqlTab(rule, node) {
   return rule === 'nested-interactive' && node.target.every((target) => target.startsWith('.graphiql-tab'));
 }
 
+/** Of every text that is to be seen; different at each call while one of them is on its way to another. */
+async function colours(page) {
+  return page.evaluate(() => {
+    const moving = document.getAnimations().some((animation) => animation instanceof CSSTransition);
+    const all = [...document.querySelectorAll('body *')].map((element) => {
+      const { color, backgroundColor } = getComputedStyle(element);
+      return `${color} ${backgroundColor}`;
+    });
+    return moving ? String(Math.random()) : all.join();
+  });
+}
+
 async function check(page, where) {
-  // a change of colours reaches what lies deep in the page some frames later
-  await until('colours have settled', () => page.evaluate(() => document.getAnimations().every((animation) => !(animation instanceof CSSTransition))));
+  // a change of colours reaches what lies deep in the page some frames later, and the editor when it has been loaded
+  await until('colours have settled', async () => {
+    const before = await colours(page);
+    await new Promise((resolve) => { setTimeout(resolve, 250); });
+    return before === (await colours(page));
+  });
   // sent over the debugger's line, which the page's policy does not bind
   await page.evaluate(axe.source);
   const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));

@@ -119,9 +119,9 @@ impl Engines {
     ) -> Result<Value, CallError> {
         let end = Instant::now() + deadline.min(MAX_DEADLINE);
         let slot = self.slot(target);
-        slot.check(target.version)?;
+        slot.check(target)?;
         let _place = slot.lanes.enter(lane, end).await?;
-        let _admitted = slot.admit(target.version)?;
+        let _admitted = slot.admit(target)?;
         let (mut outcome, mut version) =
             self.once(&slot, target, installation, operation.clone(), end).await?;
         let stopped = slot.tenure.closing.is_cancelled();
@@ -215,13 +215,10 @@ impl Engines {
         slot.and_then(|slot| slot.wait())
     }
 
-    /// Has the next call, with this version of the configuration or an older one, served by a process that has it. What is under way may
-    /// finish.
-    pub fn renew(&self, id: Uuid, version: i64) {
-        let slot = self.0.slots.lock().get(&id).map(Arc::clone);
-        if let Some(slot) = slot {
-            slot.renew(version);
-        }
+    /// Has calls from now on, also of those who have read an older configuration, served by a process that has this one. What is under
+    /// way may finish.
+    pub fn renew(&self, target: &Target) {
+        self.slot(target).renew(target);
     }
 
     /// Ends an engine's process and forgets its failures. Calls under way fail; the next call starts another.

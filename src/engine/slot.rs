@@ -4,7 +4,7 @@ use super::breaker::{Admission, Breaker};
 use super::lanes::Lanes;
 use super::outcome::{End, Failure, tidy};
 use super::process::{Process, Tenure};
-use super::types::{CallError, Health, HealthStatus};
+use super::types::{CallError, Health, HealthStatus, Target};
 use crate::model::clock::Clock;
 use parking_lot::Mutex;
 use secrethub_engine::wire::Done;
@@ -31,8 +31,8 @@ pub(super) struct Slot {
 /// Guarded by a lock that is never held over a wait.
 struct State {
     process: Option<Arc<Process>>,
-    /// Of the configuration that all below is about.
-    version: Option<i64>,
+    /// The newest configuration that was heard of, which all below is about.
+    target: Option<Target>,
     breaker: Breaker,
     refused: Option<(EngineError, Instant)>,
     health: Health,
@@ -56,7 +56,7 @@ impl Slot {
         let health = Health { status: HealthStatus::Idle, since: clock.now(), last_error: None };
         let state = State {
             process: None,
-            version: None,
+            target: None,
             breaker: Breaker::default(),
             refused: None,
             health,
@@ -81,15 +81,29 @@ impl Slot {
         self.state.lock().breaker.wait(Instant::now())
     }
 
-    /// Takes no more calls with a configuration older than this one. What is under way may finish.
-    pub fn renew(&self, version: i64) {
-        self.state.lock().adopt(version);
+    /// No process is started with a configuration older than this one any more. What is under way may finish.
+    pub fn renew(&self, target: &Target) {
+        self.state.lock().adopt(target);
+    }
+
+    /// What a process is started with for a caller that has read this: the same, or what is newer.
+    pub fn newest(&self, target: Target) -> Target {
+        let mut state = self.state.lock();
+        state.adopt(&target);
+        match &state.target {
+            Some(newer) if newer.version > target.version => newer.clone(),
+            _ => {
+                // the same configuration may have been sealed anew
+                state.target = Some(target.clone());
+                target
+            }
+        }
     }
 
     /// Turns the call away at once if nothing is let through for this version of the configuration.
-    pub fn check(&self, version: i64) -> Result<(), CallError> {
+    pub fn check(&self, target: &Target) -> Result<(), CallError> {
         let mut state = self.state.lock();
-        state.adopt(version);
+        state.adopt(target);
         match state.breaker.wait(Instant::now()) {
             Some(left) => Err(state.turned_away(left)),
             None => Ok(()),
@@ -97,9 +111,9 @@ impl Slot {
     }
 
     /// Lets a call through, or says when the next will be.
-    pub fn admit(self: &Arc<Self>, version: i64) -> Result<Admitted, CallError> {
+    pub fn admit(self: &Arc<Self>, target: &Target) -> Result<Admitted, CallError> {
         let mut state = self.state.lock();
-        state.adopt(version);
+        state.adopt(target);
         state.last_used = Instant::now();
         match state.breaker.admit(Instant::now()) {
             Ok(admission) => Ok(Admitted { slot: Arc::clone(self), admission }),
@@ -111,20 +125,20 @@ impl Slot {
     pub fn running(&self, version: i64) -> Option<Arc<Process>> {
         let state = self.state.lock();
         let current = state.process.as_ref().filter(|process| !process.is_closed())?;
-        (state.version >= Some(version)).then(|| Arc::clone(current))
+        (current.version >= version).then(|| Arc::clone(current))
     }
 
-    /// What was said a moment ago of this configuration or a newer one.
-    pub fn refusal(&self, version: i64) -> Option<EngineError> {
+    /// What was said a moment ago of the newest configuration.
+    pub fn refusal(&self) -> Option<EngineError> {
         let state = self.state.lock();
         let (error, until) = state.refused.as_ref()?;
-        (state.version >= Some(version) && *until > Instant::now()).then(|| error.clone())
+        (*until > Instant::now()).then(|| error.clone())
     }
 
     /// Takes a new process, unless the configuration has changed meanwhile.
     pub fn install(&self, process: &Arc<Process>) {
         let mut state = self.state.lock();
-        if state.version != Some(process.version) {
+        if !state.is_about(process.version) {
             process.replaced.cancel();
             return;
         }
@@ -137,7 +151,7 @@ impl Slot {
     /// Remembers what came of a call.
     pub fn settle(&self, version: i64, outcome: &Result<Value, Failure>) {
         let mut state = self.state.lock();
-        if state.version != Some(version) {
+        if !state.is_about(version) {
             return;
         }
         state.last_used = Instant::now();
@@ -162,7 +176,7 @@ impl Slot {
     /// Remembers what the engine said of its configuration.
     pub fn refuse(&self, version: i64, error: &EngineError) {
         let mut state = self.state.lock();
-        if state.version == Some(version) {
+        if state.is_about(version) {
             state.refused = Some((error.clone(), Instant::now() + REFUSAL));
             let now = self.clock.now();
             state.set_health(HealthStatus::Degraded, Some(error.to_string()), now);
@@ -176,7 +190,7 @@ impl Slot {
 
     fn failed(&self, version: i64, message: &str, idle: bool) {
         let mut state = self.state.lock();
-        if state.version != Some(version) {
+        if !state.is_about(version) {
             return;
         }
         if idle {
@@ -214,6 +228,8 @@ impl Slot {
         }
         if state.process.as_ref().is_some_and(|current| Arc::ptr_eq(current, process)) {
             state.process = None;
+            // a store that went back to an older state is believed then
+            state.target = None;
             if !state.breaker.has_failed() {
                 let now = self.clock.now();
                 state.set_health(HealthStatus::Idle, None, now);
@@ -229,16 +245,21 @@ impl Slot {
 }
 
 impl State {
+    fn is_about(&self, version: i64) -> bool {
+        self.target.as_ref().is_some_and(|target| target.version == version)
+    }
+
     /// Failures of a former configuration are no reason to wait with this one; its process is replaced. A caller that has read
     /// the former one a moment too early changes nothing.
-    fn adopt(&mut self, version: i64) {
-        if self.version < Some(version) {
-            self.version = Some(version);
-            self.breaker = Breaker::default();
-            self.refused = None;
-            if let Some(former) = self.process.take() {
-                former.replaced.cancel();
-            }
+    fn adopt(&mut self, target: &Target) {
+        if self.target.as_ref().is_some_and(|known| known.version >= target.version) {
+            return;
+        }
+        self.target = Some(target.clone());
+        self.breaker = Breaker::default();
+        self.refused = None;
+        if let Some(former) = self.process.take() {
+            former.replaced.cancel();
         }
     }
 

@@ -48,11 +48,12 @@ pub(super) async fn start(
     if let Some(process) = slot.running(target.version) {
         return Ok(process);
     }
-    if let Some(error) = slot.refusal(target.version) {
+    let target = slot.newest(target);
+    if let Some(error) = slot.refusal() {
         return Err(CallError::Engine(error));
     }
     // the one before may have failed while this one waited
-    slot.check(target.version)?;
+    slot.check(&target)?;
     let end = Instant::now() + CONNECTING;
     match connect(&inner, &target, &installation, &slot.tenure, end).await {
         Ok(process) => {

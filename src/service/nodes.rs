@@ -6,6 +6,7 @@
 
 use super::App;
 use super::context::{OpContext, settle};
+use super::engines::SETTLING;
 use super::ledger::{Attempt, Change};
 use crate::error::Result;
 use crate::storage::db::{Db, Tx};
@@ -129,7 +130,7 @@ async fn record(app: &App, over: &[Uuid], now: DateTime<Utc>, within: Duration) 
                 let mut taken = 0;
                 for id in over {
                     taken += account_rotations::expedite(tx, id, now).await?;
-                    taken += root_rotations::expedite(tx, id).await?;
+                    taken += root_rotations::expedite(tx, id, now + SETTLING).await?;
                     taken += leases::expedite(tx, id, now, now + within).await?;
                     store::remove(tx, id).await?;
                 }

@@ -197,13 +197,13 @@ pub async fn counts(tx: &mut Tx, limit: i64) -> Result<Vec<EngineCounts>> {
         .bind(limit).fetch_all(c))
 }
 
-/// The engines that have a lease to see to by this time, and those whose own secret is to be replaced while nobody is at it; at
+/// The engines that have a lease to see to by this time, and those whose own secret is to be replaced while no other node is at it; at
 /// most `limit`.
-pub async fn with_work(tx: &mut Tx, now: DateTime<Utc>, limit: i64) -> Result<Vec<EngineRow>> {
+pub async fn with_work(tx: &mut Tx, node: Uuid, now: DateTime<Utc>, limit: i64) -> Result<Vec<EngineRow>> {
     on!(tx, c => sqlx::query_as(select!(
-        " WHERE (pending_encrypted IS NOT NULL AND (rotating_until IS NULL OR rotating_until <= $1)) \
+        " WHERE (pending_encrypted IS NOT NULL AND (rotating_until IS NULL OR rotating_until <= $1 OR rotating_by = $3)) \
           OR EXISTS (SELECT 1 FROM leases WHERE leases.engine_id = engines.id AND leases.due_at <= $1) LIMIT $2"
-    )).bind(now).bind(limit).fetch_all(c))
+    )).bind(now).bind(limit).bind(node).fetch_all(c))
 }
 
 /// Engines that are disabled and have no lease; at most `limit`.

@@ -9,6 +9,9 @@ use crate::statements::literal;
 use crate::verifier::Verifier;
 use secrethub_engine::{EngineError, Result};
 
+/// A new password is set within seconds or not at all: the server takes one whose engine has long given up for lost.
+const SOON: &str = "SET lock_timeout = '5s'; SET statement_timeout = '10s'";
+
 impl PostgresEngine {
     /// Lets the engine's account have the password of the proposal, whichever of the two is in force, and logs in with it
     /// from now on.
@@ -27,9 +30,15 @@ impl PostgresEngine {
         let _changing = self.pool.changing.lock().await;
         let altered = repeat(|| {
             let (access, text, database) = (&access, &text, &proposal.database);
-            Box::pin(async move { self.log_in_anyhow(access, database).await?.run(text).await })
+            Box::pin(async move {
+                let mut link = self.log_in_anyhow(access, database).await?;
+                link.run(SOON).await?;
+                link.run(text).await
+            })
         });
         altered.await.map_err(|failure| verifier.hide(failure.error))?;
+        self.pool.change(access.clone());
+        self.set_config(proposal.clone());
         let proven = access.open(&proposal.database).await;
         proven.map_err(|failure| {
             let said = failure.error.message;
@@ -38,8 +47,6 @@ impl PostgresEngine {
                 ..failure.error
             }
         })?;
-        self.pool.change(access);
-        self.set_config(proposal);
         Ok(())
     }
 

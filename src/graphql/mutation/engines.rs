@@ -25,7 +25,7 @@ impl EngineMutation {
     /// Gives an engine another configuration, all of it with its secrets, and other limits; what is left out of the limits is
     /// none. Its leases are renewed and revoked with it from then on; so it is `CONFLICT` to name another target while leases or bound accounts
     /// live on the present one. A new secret of its own account that the target has not taken (`rootRotationPending`) is given up for the one
-    /// that is configured here; `CONFLICT` at the moments in which it is tried. Needs administration of `engines`.
+    /// that is configured here; `CONFLICT` while somebody is at it, or while it may still take effect. Needs administration of `engines`.
     async fn update_engine(
         &self,
         ctx: &Context<'_>,
@@ -47,7 +47,7 @@ impl EngineMutation {
     }
 
     /// Gives the engine's own account on the target a new secret, which only this server knows. What breaks off is tried again until the target
-    /// has it, by this or by itself; `CONFLICT` at the moments in which another one is at it. Needs administration of `engines`.
+    /// has it, by this or by itself; `CONFLICT` while somebody else is at it. Needs administration of `engines`.
     async fn rotate_engine_root(
         &self,
         ctx: &Context<'_>,

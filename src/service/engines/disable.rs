@@ -4,6 +4,7 @@ use super::super::cache::Effect;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::configure::summary;
+use super::holds::being_changed;
 use super::{named, store};
 use crate::error::{Error, Result};
 use crate::model::audit::{AuditEvent, EventType};
@@ -12,7 +13,7 @@ use crate::model::policies::Area;
 use crate::storage::db::Tx;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::{Selection, mark_revoking};
-use crate::storage::{account_rotations, engine_roles};
+use crate::storage::{account_rotations, engine_roles, root_rotations};
 use serde_json::json;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -68,6 +69,10 @@ async fn disable_once(ctx: &OpContext, name: &str, revoke_leases: bool) -> Resul
                     )));
                 }
                 if row.live_leases == 0 {
+                    // what is on its way to the target would be known to nobody
+                    if root_rotations::is_taken(tx, row.id, now).await? {
+                        return Err(being_changed());
+                    }
                     return remove(tx, row, event).await;
                 }
                 if !revoke_leases {
@@ -128,6 +133,7 @@ async fn revoke_some(ctx: &OpContext, id: Uuid) -> Result<u64, Attempt> {
 pub async fn finish_disabled(ctx: &OpContext, id: Uuid) -> Result<bool> {
     let gone = settle!(finish_once(ctx, id))?;
     if gone {
+        ctx.app().holds.forget(id);
         ctx.app().engines.stop(id).await;
     }
     Ok(gone)
@@ -135,17 +141,18 @@ pub async fn finish_disabled(ctx: &OpContext, id: Uuid) -> Result<bool> {
 
 async fn finish_once(ctx: &OpContext, id: Uuid) -> Result<bool, Attempt> {
     let app = ctx.app();
-    let event = ctx.event(EventType::EngineDisabled, None);
+    let (event, now) = (ctx.event(EventType::EngineDisabled, None), app.clock().now());
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
                 let row = store::by_id(tx, id).await?;
                 match row.filter(|row| is_ending(row) && row.live_leases == 0) {
-                    Some(row) => {
+                    // its turn comes when that is over
+                    Some(row) if !root_rotations::is_taken(tx, row.id, now).await? => {
                         let Change { events, effects, .. } = remove(tx, row, event).await?;
                         Ok(Change { value: true, events, effects })
                     }
-                    None => Ok(Change { value: false, events: Vec::new(), effects: Vec::new() }),
+                    _ => Ok(Change { value: false, events: Vec::new(), effects: Vec::new() }),
                 }
             })
         })

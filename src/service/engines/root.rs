@@ -7,8 +7,10 @@ use super::super::ledger::{Attempt, Change};
 use super::super::seal::open_record;
 use super::super::{App, to_the_end};
 use super::ask::{ask, ask_background, client_error};
+use super::holds::{Held, SETTLING, being_changed, let_go, take};
 use super::shown::without_secrets;
 use super::{EngineView, config_record, named, store};
+use crate::engine::CallError;
 use crate::error::{Error, Result};
 use crate::failpoint::failpoint;
 use crate::model::audit::EventType;
@@ -16,40 +18,41 @@ use crate::model::policies::Area;
 use crate::storage::engines::EngineRow;
 use crate::storage::errors::corrupt;
 use crate::storage::root_rotations;
-use crate::storage::root_rotations::Hold;
+use crate::storage::root_rotations::{Hold, Purpose};
+use chrono::{DateTime, Utc};
+use secrethub_engine::ErrorKind;
 use secrethub_engine::wire::Operation;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
+/// How long the target may take to have a new secret.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How long nobody else begins, after someone has: longer than a call can take.
-const HOLD: chrono::Duration = chrono::Duration::seconds(90);
+/// How long nobody else begins, after someone has: a proposal, an attempt, and what settles after it.
+const HOLD: chrono::Duration = chrono::Duration::seconds(120);
 
 /// Gives the engine's own account a new secret that nobody sees. Needs the area `engines`.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BAD_USER_INPUT` if this engine cannot, `CONFLICT` while it is being replaced, `ENGINE_UNAVAILABLE`: then it is finished
+/// `NOT_FOUND`, `BAD_USER_INPUT` if this engine cannot, `CONFLICT` while somebody is at it, `ENGINE_UNAVAILABLE`: then it is finished
 /// in the background, if it was begun.
 pub async fn rotate_root(ctx: &OpContext, name: &str) -> Result<EngineView> {
     let (ctx, name) = (ctx.clone(), name.to_owned());
     to_the_end(async move {
         let row = settle!(authorise(&ctx, &name))?;
-        let (row, hold) = match row.pending_encrypted {
-            // one that was begun before is finished first
-            Some(_) => settle!(take_up(&ctx, row.id))?.ok_or_else(being_replaced)?,
-            None => {
-                let proposal = ask(ctx.app(), &row, Operation::ProposeRoot)
-                    .await
-                    .map_err(|error| client_error(error, "name"))?;
-                settle!(propose(&ctx, &row, &proposal))?
+        let purpose = if row.pending_encrypted.is_some() { Purpose::Again } else { Purpose::Instead };
+        let (row, held) = take(&ctx, row.id, purpose, HOLD).await?.ok_or_else(being_changed)?;
+        let row = match begin(&ctx, row, purpose).await {
+            Ok(row) => row,
+            Err(error) => {
+                let_go(&ctx, held, None).await;
+                return Err(error);
             }
         };
         failpoint!("root.proposed");
-        let row = carry_out(&ctx, &row, hold).await?;
+        let row = carry_out(&ctx, &row, held).await?;
         let mut tx = ctx.app().read().await?;
         EngineView::seen(ctx.app(), &mut tx, row).await
     })
@@ -63,24 +66,39 @@ async fn authorise(ctx: &OpContext, name: &str) -> Result<EngineRow, Attempt> {
     Ok(named(&mut tx, name).await?)
 }
 
-pub(super) fn being_replaced() -> Error {
-    let message =
-        "the secret of the engine's own account is being replaced at this moment: try again shortly";
-    Error::conflict(message).with_retry_after(1)
+/// The engine with a secret on its way. One that was begun before is finished first.
+async fn begin(ctx: &OpContext, row: EngineRow, purpose: Purpose) -> Result<EngineRow> {
+    match (row.pending_encrypted.is_some(), purpose) {
+        (true, _) => settle!(resume(ctx, &row)).map(|()| row),
+        (false, Purpose::Instead) => {
+            let proposal = ask(ctx.app(), &row, Operation::ProposeRoot)
+                .await
+                .map_err(|error| client_error(error, "name"))?;
+            settle!(propose(ctx, &row, &proposal))
+        }
+        // it was finished a moment ago
+        (false, Purpose::Again) => Err(being_changed()),
+    }
 }
 
-fn hold(app: &App, engine_id: Uuid) -> Hold {
-    Hold { engine_id, node: app.node.id, until: app.clock.now() + HOLD }
+/// On the record: who has it tried again.
+async fn resume(ctx: &OpContext, row: &EngineRow) -> Result<(), Attempt> {
+    let access = ctx.access().await?;
+    let decision = access.administer(Area::Engines, "rotate_engine_root").await?;
+    let mut event = access.granted(EventType::EngineRootRotationStarted, &decision);
+    event.event_data = json!({ "engine": row.name, "engine_id": row.id.to_string(), "again": true });
+    access
+        .change(&event.clone(), move |_| Box::pin(async move { Ok(Change::new((), event, Vec::new())) }))
+        .await
 }
 
-async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<(EngineRow, Hold), Attempt> {
+async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<EngineRow, Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "rotate_engine_root").await?;
     let plain = Zeroizing::new(serde_json::to_vec(proposal).map_err(Error::internal)?);
     let id = row.id.to_string();
     let sealed = access.keys.barrier.seal(&config_record(&id, row.config_version + 1), &plain)?;
     let (engine_id, expected, now) = (row.id, row.config_version, access.now);
-    let hold = hold(ctx.app(), engine_id);
     let mut event = access.granted(EventType::EngineRootRotationStarted, &decision);
     event.event_data = json!({ "engine": row.name, "engine_id": id });
     access
@@ -89,81 +107,78 @@ async fn propose(ctx: &OpContext, row: &EngineRow, proposal: &Value) -> Result<(
                 // it may have been disabled meanwhile, or its limits changed
                 let current = store::by_id(tx, engine_id).await?;
                 let at_rest = current.filter(|current| current.pending_encrypted.is_none());
-                let current = at_rest.ok_or_else(being_replaced)?;
-                if !root_rotations::take(tx, &hold, now).await? {
-                    return Err(being_replaced());
-                }
+                let current = at_rest.ok_or_else(being_changed)?;
                 let row = EngineRow { pending_encrypted: Some(sealed), updated_at: now, ..current };
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new((row, hold), event, vec![Effect::Issuance]))
+                Ok(Change::new(row, event, vec![Effect::Issuance]))
             })
         })
         .await
 }
 
-/// Takes what was begun before, with what the store has of it now. `None`: somebody is at it, or there is nothing to do.
-pub(super) async fn take_up(ctx: &OpContext, engine_id: Uuid) -> Result<Option<(EngineRow, Hold)>, Attempt> {
-    let app = ctx.app();
-    let (hold, now) = (hold(app, engine_id), app.clock.now());
-    app.ledger
-        .change(app.undecided(), None, move |tx| {
-            Box::pin(async move {
-                let row = store::by_id(tx, engine_id).await?;
-                let value = match row.filter(|row| row.pending_encrypted.is_some()) {
-                    Some(row) if root_rotations::take(tx, &hold, now).await? => Some((row, hold)),
-                    _ => None,
-                };
-                Ok(Change { value, events: Vec::new(), effects: Vec::new() })
-            })
-        })
-        .await
-}
-
-/// Another attempt may begin at once.
-pub(super) async fn let_go(ctx: &OpContext, hold: Hold) {
-    if let Err(error) = settle!(release(ctx.app(), hold)) {
-        // it ends by itself
-        tracing::warn!(context = error.log_context(), "the next attempt at a rotation waits");
-    }
-}
-
-async fn release(app: &App, hold: Hold) -> Result<(), Attempt> {
-    app.ledger
-        .change(app.undecided(), None, move |tx| {
-            Box::pin(async move {
-                root_rotations::release(tx, &hold).await?;
-                Ok(Change { value: (), events: Vec::new(), effects: Vec::new() })
-            })
-        })
-        .await
-}
-
-/// For the task that finishes what broke off. Nothing happens while somebody is at it.
+/// For the task that finishes what broke off. Nothing happens while somebody is at it, nor soon after a failure.
 ///
 /// # Errors
 /// `SEALED`, `UNAVAILABLE`, `ENGINE_UNAVAILABLE`.
 pub async fn finish_pending(ctx: &OpContext, row: &EngineRow) -> Result<()> {
-    match settle!(take_up(ctx, row.id))? {
-        Some((row, hold)) => carry_out(ctx, &row, hold).await.map(drop),
-        None => Ok(()),
+    let holds = &ctx.app().holds;
+    if !holds.is_due(row.id) {
+        return Ok(());
+    }
+    let Some((row, held)) = take(ctx, row.id, Purpose::Again, HOLD).await? else { return Ok(()) };
+    if row.pending_encrypted.is_none() {
+        let_go(ctx, held, None).await;
+        return Ok(());
+    }
+    let finished = carry_out(ctx, &row, held).await;
+    match &finished {
+        Ok(_) => holds.forget(row.id),
+        Err(_) => holds.failed(row.id),
+    }
+    finished.map(drop)
+}
+
+/// An attempt that failed.
+struct Failed {
+    error: Error,
+    /// Until when it may take effect all the same.
+    unsettled: Option<DateTime<Utc>>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, unsettled: None }
     }
 }
 
 /// Has the target take the stored proposal, and makes it the configuration. Repeated until it succeeds: the engine makes out which
 /// of the two secrets is in force.
-async fn carry_out(ctx: &OpContext, row: &EngineRow, hold: Hold) -> Result<EngineRow> {
-    let carried_out = adopt(ctx, row, hold).await;
-    if carried_out.is_err() {
-        let_go(ctx, hold).await;
+async fn carry_out(ctx: &OpContext, row: &EngineRow, held: Held) -> Result<EngineRow> {
+    match adopt(ctx, row, &held.hold).await {
+        Ok(row) => Ok(row),
+        Err(Failed { error, unsettled }) => {
+            let_go(ctx, held, unsettled).await;
+            Err(error)
+        }
     }
-    carried_out
 }
 
-async fn adopt(ctx: &OpContext, row: &EngineRow, hold: Hold) -> Result<EngineRow> {
+async fn adopt(ctx: &OpContext, row: &EngineRow, hold: &Hold) -> Result<EngineRow, Failed> {
     let app = ctx.app();
     let proposal = pending(app, row).await?;
     let operation = Operation::RotateRoot { proposal: proposal.clone() };
-    ask_background(app, row, operation, DEADLINE).await.map_err(|error| client_error(error, "name"))?;
+    // what comes too late must not meet what the next one does
+    let left = (hold.until - SETTLING - app.clock.now()).to_std();
+    let left = left.map_err(|_| Error::unavailable("the claim on the engine's own secret has run out"))?;
+    ask_background(app, row, operation, left.min(DEADLINE)).await.map_err(|failure| Failed {
+        unsettled: match &failure {
+            CallError::Engine(said) if said.kind != ErrorKind::Retry => None,
+            CallError::Engine(_) => Some(app.clock.now() + SETTLING),
+            // the engine may still be at it
+            _ => Some(hold.until),
+        },
+        error: client_error(failure, "name"),
+    })?;
     failpoint!("root.rotated");
     let schema = match app.engines.plugin(&row.engine_type).await {
         Some(plugin) => plugin.config_schema,
@@ -172,7 +187,7 @@ async fn adopt(ctx: &OpContext, row: &EngineRow, hold: Hold) -> Result<EngineRow
     };
     let shown = without_secrets(&proposal, &schema);
     // its process goes on with the new secret until somebody asks with the new configuration
-    settle!(promote(ctx, row, &proposal, &shown, hold))
+    Ok(settle!(promote(ctx, row, &proposal, &shown, *hold))?)
 }
 
 async fn pending(app: &App, row: &EngineRow) -> Result<Value> {
@@ -208,13 +223,13 @@ async fn promote(
     app.ledger
         .change(app.undecided(), None, move |tx| {
             Box::pin(async move {
-                root_rotations::release(tx, &hold).await?;
                 // limits and description may have been changed meanwhile, and live leases counted
                 let current = store::by_id(tx, row.id).await?;
                 let current = current.ok_or_else(|| Error::conflict("the engine was disabled meanwhile"))?;
-                if current.config_version != expected {
-                    // another node has finished it
-                    return Ok(Change { value: current, events: Vec::new(), effects: Vec::new() });
+                if !root_rotations::release(tx, &hold, None).await? {
+                    return Err(Error::conflict(
+                        "this took too long, and others were at it: look at the engine again",
+                    ));
                 }
                 let row = EngineRow {
                     description: current.description,

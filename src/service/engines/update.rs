@@ -5,30 +5,35 @@ use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
 use super::super::seal::open_record;
 use super::super::{App, to_the_end};
+use super::ask;
 use super::configure::{EnableEngine, apply, authorised, check, plugin, summary, try_out};
+use super::holds::{Held, being_changed, let_go, take};
 use super::moved::moved;
-use super::root::{being_replaced, let_go, take_up};
 use super::shown::without_secrets;
-use super::{EngineView, config_record, named, no_engine, store};
-use crate::engine::PluginInfo;
+use super::{EngineView, config_record, no_engine, store};
+use crate::engine::{PluginInfo, Target};
 use crate::error::{Error, Result};
 use crate::model::audit::EventType;
 use crate::model::policies::Area;
 use crate::storage::db::Tx;
 use crate::storage::engines::EngineRow;
 use crate::storage::errors::corrupt;
-use crate::storage::root_rotations::Hold;
+use crate::storage::root_rotations::{Hold, Purpose};
 use crate::storage::{account_rotations, root_rotations};
+use chrono::Duration;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// How long nobody else begins, after someone has: longer than a configuration can be tried.
+const HOLD: Duration = Duration::seconds(75);
 
 /// Gives an engine another configuration, all of it, and other limits. Its leases stay and are renewed and revoked with it from
 /// then on. A new secret of its own account that the target has not taken is given up: what is configured now is tried on the target.
 /// Needs the area `engines`.
 ///
 /// # Errors
-/// As [`enable`](super::enable), `NOT_FOUND`, and `CONFLICT` at the moments in which the secret of its own account is being replaced, or
-/// if it would be about another target while leases or bound accounts live on the present one.
+/// As [`enable`](super::enable), `NOT_FOUND`, and `CONFLICT` while somebody is at it or at the secret of its own account, or while a new
+/// one may still take effect, or if it would be about another target while leases or bound accounts live on the present one.
 pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> {
     check(&input)?;
     let (_, before) = settle!(authorised(ctx, "update_engine", &input.name))?;
@@ -36,18 +41,18 @@ pub async fn update(ctx: &OpContext, input: EnableEngine) -> Result<EngineView> 
     if before.engine_type != input.kind {
         return Err(Error::bad_input("kind", "the kind of an engine cannot be changed: enable another one"));
     }
-    if before.pending_encrypted.is_none() {
-        return change(ctx, &input, &before, None).await;
-    }
     let ctx = ctx.clone();
     to_the_end(async move {
-        // nobody else gives the account a secret while this configuration is tried
-        let (before, hold) = settle!(take_up(&ctx, before.id))?.ok_or_else(being_replaced)?;
-        let changed = change(&ctx, &input, &before, Some(hold)).await;
-        if changed.is_err() {
-            let_go(&ctx, hold).await;
+        // nobody gives the account another secret while this configuration is tried
+        let taken = take(&ctx, before.id, Purpose::Instead, HOLD).await?;
+        let (before, held) = taken.ok_or_else(being_changed)?;
+        match change(&ctx, &input, &before, &held).await {
+            Ok(view) => Ok(view),
+            Err(error) => {
+                let_go(&ctx, held, None).await;
+                Err(error)
+            }
         }
-        changed
     })
     .await
 }
@@ -56,30 +61,25 @@ async fn change(
     ctx: &OpContext,
     input: &EnableEngine,
     before: &EngineRow,
-    hold: Option<Hold>,
+    held: &Held,
 ) -> Result<EngineView> {
     let app = ctx.app();
+    require_no_end(before)?;
     let plugin = plugin(app, &input.kind).await?;
     try_out(app, before.id, input).await?;
     let moved = if input.same_target { None } else { moved_field(app, before, input, &plugin).await? };
     let shown = without_secrets(&input.config, &plugin.config_schema);
-    let view = settle!(update_once(ctx, input, before.config_version, &shown, moved.as_deref(), hold))?;
-    // the process with the former configuration takes no more calls; what is under way may finish
-    app.engines.renew(before.id, before.config_version + 1);
+    let (view, target) = settle!(update_once(ctx, input, before, &shown, moved.as_deref(), held.hold))?;
+    app.holds.forget(before.id);
+    // what is under way with the former configuration may finish
+    app.engines.renew(&target);
     Ok(view)
 }
 
-/// Its version does not tell what an engine is in the middle of, and that is not to be undone by another configuration.
+/// What is being disabled does not come back by another configuration.
 ///
 /// # Errors
 /// `CONFLICT`.
-fn require_at_rest(row: &EngineRow) -> Result<()> {
-    if row.pending_encrypted.is_some() {
-        return Err(being_replaced());
-    }
-    require_no_end(row)
-}
-
 fn require_no_end(row: &EngineRow) -> Result<()> {
     if super::disable::is_ending(row) {
         return Err(Error::conflict("the engine is being disabled: enable another one"));
@@ -121,25 +121,22 @@ async fn refuse_to_leave(tx: &mut Tx, row: &EngineRow, field: &str) -> Result<()
 async fn update_once(
     ctx: &OpContext,
     input: &EnableEngine,
-    expected: i64,
+    before: &EngineRow,
     shown: &Value,
     moved: Option<&str>,
-    hold: Option<Hold>,
-) -> Result<EngineView, Attempt> {
+    hold: Hold,
+) -> Result<(EngineView, Target), Attempt> {
     let access = ctx.access().await?;
     let decision = access.administer(Area::Engines, "update_engine").await?;
     let mut event = access.granted(EventType::EngineUpdated, &decision);
-    event.event_data = json!({ "engine": input.name });
-    let mut row = {
-        let mut tx = access.app().read().await?;
-        named(&mut tx, &input.name).await?
-    };
+    let (mut row, expected) = (before.clone(), before.config_version);
     apply(&access, &mut row, input, shown)?;
+    row.pending_encrypted = None;
     event.event_data = summary(&row);
     if input.same_target {
         event.event_data["same_target"] = json!(true);
     }
-    if hold.is_some() {
+    if before.pending_encrypted.is_some() {
         event.event_data["root_rotation_given_up"] = json!(true);
     }
     let (app, moved) = (Arc::clone(access.app()), moved.map(str::to_owned));
@@ -147,17 +144,19 @@ async fn update_once(
         .change(&event.clone(), move |tx| {
             Box::pin(async move {
                 let current = store::by_id(tx, row.id).await?.ok_or_else(no_engine)?;
-                match hold {
-                    Some(hold) if root_rotations::release(tx, &hold).await? => require_no_end(&current)?,
-                    // it took too long, and another one may be at it
-                    _ => require_at_rest(&current)?,
-                }
+                require_no_end(&current)?;
                 if let Some(field) = moved {
                     refuse_to_leave(tx, &current, &field).await?;
                 }
-                let row = EngineRow { drift: current.drift, pending_encrypted: None, ..row };
+                if !root_rotations::release(tx, &hold, None).await? {
+                    // it took too long, and another one may be at it
+                    return Err(being_changed());
+                }
+                let row = EngineRow { drift: current.drift, live_leases: current.live_leases, ..row };
                 store::update(tx, &row, expected).await?;
-                Ok(Change::new(EngineView::seen(&app, tx, row).await?, event, vec![Effect::Issuance]))
+                let target = ask::target(&app, &row);
+                let view = EngineView::seen(&app, tx, row).await?;
+                Ok(Change::new((view, target), event, vec![Effect::Issuance]))
             })
         })
         .await

@@ -87,7 +87,7 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
     nodes::take_over(ctx, others, CLAIM).await?;
     let (engines, ended) = {
         let mut tx = app.read().await?;
-        let engines = engine_store::with_work(&mut tx, app.clock().now(), MOST_ENGINES).await?;
+        let engines = engine_store::with_work(&mut tx, app.node.id, app.clock().now(), MOST_ENGINES).await?;
         (engines, engine_store::disabled_without_leases(&mut tx, MOST_ENGINES).await?)
     };
     for engine in ended.into_iter().filter(is_ending) {

@@ -234,11 +234,11 @@ async fn with_work(db: Db) -> Result<()> {
         let lease = LeaseRow { due_at: Some(due), ..active(row.id, "a") };
         crate::storage::leases::insert(&mut tx, &lease).await?;
     }
-    let mut found = engines::with_work(&mut tx, at(10), 9).await?;
+    let mut found = engines::with_work(&mut tx, Uuid::nil(), at(10), 9).await?;
     found.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<_> = found.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["due", "rotating"]);
-    assert_eq!(engines::with_work(&mut tx, at(10), 1).await?.len(), 1);
+    assert_eq!(engines::with_work(&mut tx, Uuid::nil(), at(10), 1).await?.len(), 1);
     let ended = engines::disabled_without_leases(&mut tx, 9).await?;
     assert_eq!(ended.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["off"]);
     Ok(())

@@ -193,6 +193,9 @@ async fn an_engine_in_the_middle_of_something_is_not_configured() {
     let engine = |target: &Postgres| {
         let mut config = target.config();
         config["username"] = json!("its_own");
+        // a call of the target that is frozen lasts until it is not
+        config["connect_timeout_seconds"] = json!(60);
+        config["statement_timeout_seconds"] = json!(60);
         json!({ "name": "own", "kind": "postgresql", "config": config })
     };
     server.enable_with(engine(&target)).await.ok();
@@ -217,7 +220,7 @@ async fn an_engine_in_the_middle_of_something_is_not_configured() {
             server.engine("own").await["rootRotationPending"] == true
         })
         .await;
-        refused("is being replaced").await;
+        refused("is being changed").await;
         target.server.thaw();
     };
     let (_, ()) = tokio::join!(rotation, meanwhile);

@@ -26,7 +26,7 @@ async fn stuck(server: &Arc<Server>, target: &Postgres) -> (tokio::task::JoinHan
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_is_revoked_while_it_is_issued() {
-    let (server, target) = dev_with_postgres().await;
+    let (server, target) = dev_with_impatient_postgres().await;
     let server = Arc::new(server);
     let (asking, id) = stuck(&server, &target).await;
     let lease = server.revoke_as(&server.root, &id).await.ok()["revokeLease"]["lease"].take();
@@ -40,7 +40,7 @@ async fn a_lease_that_is_revoked_while_it_is_issued() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_is_given_up_while_it_is_issued() {
-    let (server, target) = dev_with_postgres().await;
+    let (server, target) = dev_with_impatient_postgres().await;
     let server = Arc::new(server);
     let (asking, id) = stuck(&server, &target).await;
     assert_eq!(server.revoke_leases(json!({ "pathPrefix": PG, "force": true })).await, 1);
@@ -55,7 +55,7 @@ async fn a_lease_that_is_given_up_while_it_is_issued() {
 /// An issue that fails for want of an answer leaves nothing, even if the target made the account after all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_issue_without_an_answer() {
-    let (server, target) = dev_with_postgres().await;
+    let (server, target) = dev_with_impatient_postgres().await;
     let server = Arc::new(server);
     let (asking, id) = stuck(&server, &target).await;
     let reply = asking.await.unwrap();
@@ -70,7 +70,7 @@ async fn an_issue_without_an_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewals_and_rotations_while_the_target_is_down() {
-    let (server, target) = dev_with_postgres().await;
+    let (server, target) = dev_with_impatient_postgres().await;
     let root = &server.root;
     target.run("CREATE ROLE billing LOGIN PASSWORD 'billing-password-at-first'").await;
     let input = json!({ "path": "prod.bound", "engine": "main", "account": "billing" });

@@ -85,8 +85,16 @@ impl Postgres {
     fn config(&self) -> Value {
         json!({
             "host": "127.0.0.1", "port": self.server.port(), "username": "secrethub", "password": PASSWORD,
-            "tls": "disable", "connect_timeout_seconds": 2, "statement_timeout_seconds": 5
+            "tls": "disable", "connect_timeout_seconds": 15, "statement_timeout_seconds": 30
         })
+    }
+
+    /// For a target that is to fail for want of an answer.
+    fn impatient_config(&self) -> Value {
+        let mut config = self.config();
+        config["connect_timeout_seconds"] = json!(2);
+        config["statement_timeout_seconds"] = json!(5);
+        config
     }
 }
 
@@ -115,8 +123,16 @@ async fn server_with_plugins(store: Store) -> Server {
 
 /// A server in dev mode and a PostgreSQL target, with an engine `main` and a role at [`PG`].
 async fn dev_with_postgres() -> (Server, Postgres) {
+    dev_with(Postgres::config).await
+}
+
+async fn dev_with_impatient_postgres() -> (Server, Postgres) {
+    dev_with(Postgres::impatient_config).await
+}
+
+async fn dev_with(config: fn(&Postgres) -> Value) -> (Server, Postgres) {
     let (server, target) = tokio::join!(Server::dev(Store::Sqlite), Postgres::start());
-    server.enable("main", "postgresql", target.config()).await;
+    server.enable("main", "postgresql", config(&target)).await;
     server.put_role(PG, "main", json!({})).await.ok();
     (server, target)
 }

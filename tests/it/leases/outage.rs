@@ -33,7 +33,7 @@ async fn another_engine_is_unaffected(server: &Server, redis: &RedisServer) {
 }
 
 async fn with_redis() -> (Server, Postgres, RedisServer) {
-    let (server, target) = dev_with_postgres().await;
+    let (server, target) = dev_with_impatient_postgres().await;
     let redis = RedisServer::start();
     server.enable("cache", "redis", redis_config(&redis)).await;
     server.put_role(REDIS, "cache", json!({ "config": redis_role() })).await.ok();

@@ -42,7 +42,7 @@ async fn credentials_are_issued_while_it_is_replaced() {
     let server = Server::dev(Store::Sqlite).await;
     let target = enabled_on(&server).await;
     let over = AtomicBool::new(false);
-    let using = (0..4).map(|_| async {
+    let using = (0..12).map(|_| async {
         let mut issued = 0;
         while !over.load(Ordering::Relaxed) {
             let lease = server.issue(PG).await;
@@ -78,8 +78,9 @@ async fn two_nodes_replace_it_one_after_the_other() {
     let (one, two) = two_nodes_with(plugins()).await;
     let target = enabled_on(&one).await;
     let rotate = async |server: &Server| {
-        let (mut done, mut conflicts) = (0, 0);
+        let (mut done, mut conflicts, begun) = (0, 0, Instant::now());
         while done < 4 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "somebody is at it for ever");
             let reply = server.rotate_root().await;
             if reply.is_ok() {
                 done += 1;
@@ -115,13 +116,15 @@ async fn one_that_the_target_cannot_take_is_given_up_by_another_configuration() 
     let mut wrong = working.clone();
     wrong["config"]["password"] = json!("not this one");
     let update = async |input: &Value| {
-        // the task may be at it in this very moment
-        loop {
+        // the task may be at it in this very moment; it is not for long
+        for _ in 0..100 {
             let reply = server.update_engine(input.clone()).await;
-            if reply.is_ok() || reply.code() != Some("CONFLICT") {
-                break reply;
+            if reply.code() != Some("CONFLICT") {
+                return reply;
             }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        panic!("somebody is at it for ever");
     };
     update(&wrong).await.refused("BAD_USER_INPUT");
     assert_eq!(server.engine("main").await["rootRotationPending"], true);

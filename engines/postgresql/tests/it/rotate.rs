@@ -120,14 +120,14 @@ async fn the_same_password_is_set_by_several_at_once() {
 async fn nothing_fails_while_the_engines_own_password_is_rotated() {
     let target = Target::new(Admin::Createrole).await;
     // each change has all of them log in anew, and some while the next one is made
-    let engine = target.engine_with(json!({ "max_connections": 32 })).await;
+    let engine = target.engine_with(json!({ "max_connections": 16, "connect_timeout_seconds": 30 })).await;
     let rotating = async {
         for _ in 0..20 {
             engine.rotate_root(engine.propose_root().await.unwrap()).await.unwrap();
         }
     };
     let over = std::sync::atomic::AtomicBool::new(false);
-    let using = (0..32).map(|_| async {
+    let using = (0..16).map(|_| async {
         let mut issued = 0;
         while !over.load(std::sync::atomic::Ordering::Relaxed) {
             let lease = lease();
