@@ -34,8 +34,9 @@ fn connected() -> (Connection, Peer) {
     (connection, Peer { from, to })
 }
 
+/// Time enough on any machine.
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(1)
+    Instant::now() + Duration::from_secs(30)
 }
 
 #[tokio::test]
@@ -57,7 +58,8 @@ async fn answers_find_their_calls_in_any_order() {
 #[tokio::test]
 async fn a_late_call_is_cancelled_and_may_still_be_answered() {
     let (connection, mut peer) = connected();
-    assert!(matches!(connection.call(Operation::Check, soon()).await, Err(Failure::Late)));
+    let end = Instant::now() + Duration::from_millis(200);
+    assert!(matches!(connection.call(Operation::Check, end).await, Err(Failure::Late)));
     let id = peer.call().await;
     assert!(matches!(peer.asked().await, Some(ToEngine::Cancel { id: cancelled }) if cancelled == id));
     peer.answer(id, Value::Null).await;
@@ -68,15 +70,18 @@ async fn a_late_call_is_cancelled_and_may_still_be_answered() {
 #[tokio::test]
 async fn a_cancelled_call_that_is_never_answered_ends_the_connection() {
     let (connection, mut peer) = connected();
+    let begun = Instant::now();
     tokio::select! {
         biased;
         _ = connection.call(Operation::Check, soon()) => panic!("nobody answers"),
         () = tokio::time::sleep(Duration::from_millis(10)) => {}
     }
     peer.call().await;
-    tokio::time::sleep(GRACE - Duration::from_secs(1)).await;
-    assert_eq!(connection.end(), None, "it has some time");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    while connection.end().is_none() {
+        assert!(begun.elapsed() < GRACE + Duration::from_secs(20), "it has no more time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() >= GRACE, "it has some time: {:?}", begun.elapsed());
     assert_eq!(connection.end(), Some(End::failure("the engine hung")));
     assert!(
         matches!(connection.call(Operation::Check, soon()).await, Err(Failure::NotSent(end)) if end.failure)

@@ -168,10 +168,12 @@ impl Scene {
             .fold(row.query.to_owned(), |query, (name, value)| query.replace(&format!("<{name}>"), value))
     }
 
-    async fn ask(&self, row: &Row, token: Option<&str>) -> Reply {
+    async fn ask(&self, row: &Row, token: Option<&str>, want: Want) -> Reply {
         let query = self.query(row);
         if query.starts_with("subscription") {
-            return first_event(&self.server, token, &query).await;
+            // silence is waited for where it is wanted only
+            let patience = Duration::from_secs(if want == Want::Null { 2 } else { 18 });
+            return first_event(&self.server, token, &query, patience).await;
         }
         self.server.graphql(token, &query, json!({})).await
     }
@@ -202,9 +204,9 @@ impl Scene {
 }
 
 /// The first that a subscription tells; if nothing, a reply in which it is null.
-async fn first_event(server: &Server, token: Option<&str>, query: &str) -> Reply {
+async fn first_event(server: &Server, token: Option<&str>, query: &str, patience: Duration) -> Reply {
     let mut events = Events::open(server, token, query, json!({})).await;
-    let mut result = match tokio::time::timeout(Duration::from_secs(2), events.event()).await {
+    let mut result = match tokio::time::timeout(patience, events.event()).await {
         Ok(Event::Next(result)) => result,
         Ok(other) => panic!("{query}: {other:?}"),
         Err(_) => json!({"data": {"silence": null}}),
@@ -269,7 +271,7 @@ async fn every_field_and_caller(store: Store) {
             ));
         }
         for (caller, token, want) in callers {
-            let reply = scene.ask(row, token.as_deref()).await;
+            let reply = scene.ask(row, token.as_deref(), want).await;
             scene.learn(&reply);
             if let Some(problem) = problem(&reply, want) {
                 wrong.push(format!("{} by {caller}: {problem}", row.field));
@@ -280,7 +282,7 @@ async fn every_field_and_caller(store: Store) {
     for row in &rows {
         let want = if row.right == Right::Nobody { row.sealed } else { Want::Code("SEALED") };
         let root = scene.server.root.clone();
-        let reply = scene.ask(row, Some(&root)).await;
+        let reply = scene.ask(row, Some(&root), want).await;
         if let Some(problem) = problem(&reply, want) {
             wrong.push(format!("{} on a sealed server: {problem}", row.field));
         }

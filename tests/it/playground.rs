@@ -114,7 +114,7 @@ async fn issue_lease(server: &Server) -> RedisServer {
 async fn a_sealed_server_is_unsealed_and_people_log_in() {
     let mut server = server().await;
     server.create_policy("nothing", nothing()).await;
-    let role_id = server.create_role("visitor", json!({ "policies": ["nothing"], "ttlSeconds": 15 })).await;
+    let role_id = server.create_role("visitor", json!({ "policies": ["nothing"], "ttlSeconds": 40 })).await;
     let (secret_id, _) = server.generate_secret_id("visitor", json!({})).await;
     server.restart().await;
     let told = json!({ "token": server.root, "roleId": role_id, "secretId": secret_id });

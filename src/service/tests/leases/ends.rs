@@ -153,8 +153,16 @@ async fn what_the_target_does_not_revoke_stays_on_the_record() {
     assert_eq!(before.state, LeaseState::Revoking, "it has ended, whether the task has got to it or not");
     let system = OpContext::system(Arc::clone(&scene.node.app), "test");
     let reaped = shown(reap(&system).await);
-    assert_eq!((reaped.revoked, reaped.failed), (0, 1));
-    let lease = scene.now_is(id).await;
+    // an attempt that takes long goes on by itself
+    assert_eq!((reaped.revoked, reaped.failed + reaped.going_on), (0, 1));
+    let mut lease = scene.now_is(id).await;
+    for _ in 0..400 {
+        if lease.last_revocation_error.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        lease = scene.now_is(id).await;
+    }
     assert_eq!((lease.state, lease.revocation_reason.as_deref()), (LeaseState::Revoking, Some("expired")));
     assert!(lease.overdue_seconds.unwrap() >= 30 && lease.last_revocation_error.is_some());
     assert_eq!(scene.node.events("lease.revocation_overdue").await, 1);
