@@ -131,9 +131,8 @@ pub async fn finish_pending(ctx: &OpContext, row: &EngineRow) -> Result<()> {
         return Ok(());
     }
     let finished = carry_out(ctx, &row, held).await;
-    match &finished {
-        Ok(_) => holds.forget(row.id),
-        Err(_) => holds.failed(row.id),
+    if finished.is_err() {
+        holds.failed(row.id);
     }
     finished.map(drop)
 }
@@ -155,7 +154,10 @@ impl From<Error> for Failed {
 /// of the two secrets is in force.
 async fn carry_out(ctx: &OpContext, row: &EngineRow, held: Held) -> Result<EngineRow> {
     match adopt(ctx, row, &held.hold).await {
-        Ok(row) => Ok(row),
+        Ok(row) => {
+            ctx.app().holds.forget(row.id);
+            Ok(row)
+        }
         Err(Failed { error, unsettled }) => {
             let_go(ctx, held, unsettled).await;
             Err(error)
