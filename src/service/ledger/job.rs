@@ -19,6 +19,10 @@ pub(super) trait Job: Send {
     fn basis(&self) -> Basis<'_>;
     /// Whether it writes anything but its events.
     fn changes(&self) -> bool;
+    /// Whether it is there for what other nodes have changed, and has nothing to record.
+    fn looks(&self) -> bool {
+        false
+    }
     /// What it is going to look up.
     fn take_wants(&mut self) -> Vec<Want> {
         Vec::new()
@@ -57,6 +61,9 @@ impl Job for Recording {
     }
     fn changes(&self) -> bool {
         false
+    }
+    fn looks(&self) -> bool {
+        self.events.is_empty()
     }
     fn record(&mut self) -> Vec<AuditEvent> {
         std::mem::take(&mut self.events)

@@ -128,7 +128,7 @@ impl Worker {
         match course.head.take() {
             Some(head)
                 if head.generation == self.caches.generation()
-                    && !batch.iter().any(|queued| queued.job.changes()) =>
+                    && !batch.iter().any(|Queued { job, .. }| job.changes() || job.looks()) =>
             {
                 self.record(batch, verdicts, course, head, &keys.signer, counters).await
             }

@@ -4,7 +4,7 @@ use super::client::{Heard, SOON, Socket};
 use super::resuming::newest;
 use crate::nodes::two_nodes;
 use crate::support::writers::Writers;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 const AUDIT: &str =
@@ -12,6 +12,10 @@ const AUDIT: &str =
 /// How often the node is changed on which the log is read.
 const TURNS: usize = 16;
 const SECRETS: &str = "subscription($after: String) { secretChanged(after: $after) { path version } }";
+
+fn rights(path: &str) -> Value {
+    json!({"version": 1, "allowed_secrets": [path], "allowed_operations": ["list"]})
+}
 
 /// Both nodes write; the log is read on one, and on the other from where it broke off, in turns.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,8 +53,6 @@ async fn one_log_from_either_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn policies_and_tokens_of_the_other_node_count() {
     let (one, two) = two_nodes().await;
-    let rights =
-        |path: &str| json!({"version": 1, "allowed_secrets": [path], "allowed_operations": ["list"]});
     one.create_policy("lister", rights("n.*")).await;
     let token = one.token_with(&["lister"], json!({})).await;
     let (cursor, _) = newest(&one).await;
@@ -89,4 +91,34 @@ async fn policies_and_tokens_of_the_other_node_count() {
     assert!(matches!(heard, Heard::Closed(4403)), "{heard:?}");
     eprintln!("closed by the other node after {:?}", begun.elapsed());
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+}
+
+/// A node that has long been the only one that works relies on where it left the log: what another one does must reach those who only
+/// listen on it, all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_listens_on_a_node_is_told_of_what_another_one_does() {
+    let (one, two) = two_nodes().await;
+    one.create_policy("lister", rights("n.*")).await;
+    let token = one.token_with(&["lister"], json!({})).await;
+    let revoked = one.token_with(&["lister"], json!({})).await;
+    one.put(&one.root, "n.a", json!({"k": 0})).await.ok();
+    for _ in 0..150 {
+        one.read(&one.root, "n.a").await.ok();
+    }
+    let (mut listening, mut leaving) =
+        (Socket::ready(&one, Some(&token)).await, Socket::ready(&one, Some(&revoked)).await);
+    listening.subscribe("a", SECRETS, json!({})).await;
+    leaving.subscribe("a", SECRETS, json!({})).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let begun = Instant::now();
+    let revoke = "mutation($token: String) { revokeToken(input: {token: $token}) { revoked } }";
+    two.as_root(revoke, json!({"token": revoked})).await.ok();
+    let heard = leaving.hear().await;
+    assert!(matches!(heard, Heard::Closed(4403)), "{heard:?}");
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    // what is told is judged by what the other node has changed before it
+    let update = "mutation($input: PolicyInput!) { updatePolicy(input: $input) { policy { name } } }";
+    two.as_root(update, json!({"input": {"name": "lister", "document": rights("z.*")}})).await.ok();
+    two.put(&two.root, "n.a", json!({"k": 1})).await.ok();
+    listening.is_silent().await;
 }
