@@ -25,6 +25,7 @@ pub mod seal;
 pub mod secrets;
 pub mod subscriptions;
 pub mod tokens;
+mod turns;
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How connections are made: a configuration, read.
-#[derive(Clone)]
 pub(crate) struct Access {
     settings: tokio_postgres::Config,
     tls: Option<MakeRustlsConnect>,

@@ -37,9 +37,9 @@ impl PostgresEngine {
             })
         });
         altered.await.map_err(|failure| verifier.hide(failure.error))?;
-        self.pool.change(access.clone());
-        self.set_config(proposal.clone());
-        let proven = access.open(&proposal.database).await;
+        self.pool.change(access);
+        self.set_config(proposal);
+        let proven = self.pool.access().open(&self.config().database).await;
         proven.map_err(|failure| {
             let said = failure.error.message;
             EngineError {

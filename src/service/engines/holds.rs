@@ -4,6 +4,7 @@
 use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::ledger::{Attempt, Change};
+use super::super::turns::{Turn, Turns};
 use super::store;
 use crate::error::{Error, Result};
 use crate::model::leases::retry_after;
@@ -12,7 +13,7 @@ use crate::storage::root_rotations as claims;
 use crate::storage::root_rotations::{Hold, Purpose};
 use chrono::{DateTime, Duration, Utc};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub(in super::super) const SETTLING: Duration = Duration::seconds(30);
 /// Of this process.
 #[derive(Default)]
 pub struct Holds {
-    engines: Mutex<HashSet<Uuid>>,
+    turns: Arc<Turns>,
     /// How many attempts of the task have failed in a row, and when it makes the next one.
     waits: Mutex<HashMap<Uuid, (i64, Instant)>>,
 }
@@ -54,24 +55,6 @@ pub(super) struct Held {
     _turn: Turn,
 }
 
-struct Turn {
-    app: Arc<App>,
-    engine: Uuid,
-}
-
-impl Turn {
-    fn begin(app: &Arc<App>, engine: Uuid) -> Option<Self> {
-        let free = app.holds.engines.lock().insert(engine);
-        free.then(|| Self { app: Arc::clone(app), engine })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.app.holds.engines.lock().remove(&self.engine);
-    }
-}
-
 pub(super) fn being_changed() -> Error {
     let message =
         "the engine or the secret of its own account is being changed at this moment: try again shortly";
@@ -87,7 +70,7 @@ pub(super) async fn take(
     length: Duration,
 ) -> Result<Option<(EngineRow, Held)>> {
     let app = ctx.app();
-    let Some(turn) = Turn::begin(app, engine_id) else { return Ok(None) };
+    let Some(turn) = app.holds.turns.begin(engine_id) else { return Ok(None) };
     let hold = Hold { engine_id, node: app.node.id, until: app.clock.now() + length };
     let row = settle!(take_once(app, hold, purpose))?;
     Ok(row.map(|row| (row, Held { hold, _turn: turn })))

@@ -1,10 +1,10 @@
 //! The reaper: finds what is due by an index, never by loading all, and has it revoked, engine by engine. It never gives up.
 
-use super::super::App;
 use super::super::context::{OpContext, settle};
 use super::super::engines::{finish_disabled, finish_root_rotation, is_ending};
 use super::super::ledger::{Attempt, Change};
 use super::super::nodes;
+use super::super::turns::{Turn, Turns};
 use super::revoke::CLAIM;
 use super::revoker::{BATCH, attempt};
 use super::store;
@@ -12,14 +12,11 @@ use crate::error::{Error, Result};
 use crate::storage::engines as engine_store;
 use crate::storage::engines::EngineRow;
 use crate::storage::leases::LeaseRow;
-use parking_lot::Mutex;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 
 /// Engines that are seen to at the same time, those of targets that do not answer among them.
 const ENGINES: usize = 64;
@@ -45,33 +42,13 @@ pub struct Reaped {
 
 /// The engines that this node is at.
 pub struct Reaping {
-    engines: Mutex<HashSet<Uuid>>,
+    turns: Arc<Turns>,
     places: Arc<Semaphore>,
 }
 
 impl Default for Reaping {
     fn default() -> Self {
-        Self { engines: Mutex::default(), places: Arc::new(Semaphore::new(ENGINES)) }
-    }
-}
-
-/// Being at one engine; it ends with this.
-struct Turn {
-    app: Arc<App>,
-    engine: Uuid,
-}
-
-impl Turn {
-    /// `None`: an earlier pass is still at it.
-    fn begin(app: &Arc<App>, engine: Uuid) -> Option<Self> {
-        let free = app.reaping.engines.lock().insert(engine);
-        free.then(|| Self { app: Arc::clone(app), engine })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.app.reaping.engines.lock().remove(&self.engine);
+        Self { turns: Arc::default(), places: Arc::new(Semaphore::new(ENGINES)) }
     }
 }
 
@@ -95,7 +72,7 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
     }
     let mut passes = JoinSet::new();
     for engine in engines {
-        if let Some(turn) = Turn::begin(app, engine.id) {
+        if let Some(turn) = app.reaping.turns.begin(engine.id) {
             passes.spawn(take_turn(ctx.clone(), turn, engine));
         }
     }
@@ -112,9 +89,9 @@ pub async fn reap(ctx: &OpContext) -> Result<Reaped> {
     Ok(total)
 }
 
-async fn take_turn(ctx: OpContext, turn: Turn, engine: EngineRow) -> Reaped {
+async fn take_turn(ctx: OpContext, _turn: Turn, engine: EngineRow) -> Reaped {
     // it is never closed
-    let _place = Arc::clone(&turn.app.reaping.places).acquire_owned().await;
+    let _place = Arc::clone(&ctx.app().reaping.places).acquire_owned().await;
     of_engine(&ctx, &engine).await.unwrap_or_else(|error| {
         tracing::warn!(engine = %engine.name, context = error.log_context(), "leases could not be seen to");
         Reaped { failed: 1, ..Reaped::default() }
